@@ -1,0 +1,8 @@
+"""`python -m qwenpick` is the console script."""
+
+import sys
+
+from qwenpick.cli.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

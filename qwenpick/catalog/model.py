@@ -1,0 +1,131 @@
+"""A model, as facts: its shape, its files, how its makers sample it, how it scores.
+
+Facts are the same for the catalogue's sizes and for any GGUF whose header was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """The shape of a text model, counted as config.json and a GGUF header count it.
+
+    A hybrid (Qwen3.5) has `full_attention_layers` with a KV cache, and the rest of
+    `layers` with a recurrent state; in any other model every layer has a KV cache.
+    """
+
+    hidden: int
+    layers: int
+    full_attention_layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    ffn: int
+    vocab: int
+    context: int
+    tied_embeddings: bool = True
+    linear_key_heads: int = 0
+    linear_value_heads: int = 0
+    linear_key_dim: int = 0
+    linear_value_dim: int = 0
+    linear_conv_kernel: int = 0
+    mtp_layers: int = 0
+    """Layers of the multi-token-prediction block that the *file* carries."""
+    text_params: int = 0
+    """Parameters of the text model, 0 where they were not counted."""
+
+    @property
+    def linear_layers(self) -> int:
+        """Layers that keep a recurrent state in place of a KV cache."""
+        return self.layers - self.full_attention_layers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsFile:
+    """One GGUF file of a size: a quantisation, its bytes, its proof."""
+
+    quant: str
+    name: str
+    bytes: int
+    bytes_exact: bool
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projector:
+    """The vision projector of a size."""
+
+    name: str
+    bytes: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Sampling values, as a model's makers give them."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    min_p: float
+    presence_penalty: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One size of the catalogue."""
+
+    size: str
+    name: str
+    repo: str
+    revision: str
+    modelscope_repo: str | None
+    modelscope_revision: str | None
+    architecture: Architecture
+    files: tuple[WeightsFile, ...]
+    projector: Projector | None
+    sampling: Mapping[str, Sampling]
+    """By mode: thinking, thinking_coding, no_thinking, no_thinking_vision, ..."""
+    thinking_default: bool
+    scores: Mapping[str, float]
+    """Benchmark to score, thinking mode where the model card has both."""
+
+    def file(self, quant: str) -> WeightsFile | None:
+        """Find the file of a quantisation, in any case of letters."""
+        wanted = quant.casefold()
+        return next((file for file in self.files if file.quant.casefold() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceRate:
+    """A decode or prompt rate that somebody measured, in tokens per second."""
+
+    machine: str
+    size: str
+    quant: str
+    low: float
+    high: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """The table: the sizes, what quantising costs, and what others measured."""
+
+    models: tuple[Model, ...]
+    divergence: Mapping[str, float]
+    """Quantisation to mean KL divergence from BF16, from one named table."""
+    divergence_source: str
+    decode_rates: tuple[ReferenceRate, ...]
+    prompt_rates: tuple[ReferenceRate, ...]
+
+    def model(self, size: str) -> Model | None:
+        """Find a size, in any case of letters."""
+        wanted = size.casefold()
+        return next((model for model in self.models if model.size == wanted), None)

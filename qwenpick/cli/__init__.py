@@ -1,0 +1,1 @@
+"""The only door: commands parse, call and print; they decide nothing."""

@@ -1,0 +1,108 @@
+"""Options that several commands take, each group a dataclass, and how a MODEL is read.
+
+`@spread` lets a command name a whole group as one parameter; typer sees its fields.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from qwenpick.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")]
+ModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A size (9b), size and quantisation (9b:Q5_K_M), a .gguf file, a hub file "
+        "(owner/repo:Q4_K_M), or demo.",
+    ),
+]
+
+WIDTHS = {
+    "q2": "UD-Q2_K_XL", "q3": "Q3_K_M", "q4": "Q4_K_M", "q5": "Q5_K_M",
+    "q6": "Q6_K", "q8": "Q8_0", "bf16": "BF16",
+}  # fmt: skip
+
+
+def _width(name: str) -> Any:  # noqa: ANN401 - what typer.Option gives
+    return typer.Option(f"--{name}", help=f"--quant {WIDTHS[name]}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantOptions:
+    """Which quantisation: by name or by width."""
+
+    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="Q4_K_M, ...")] = None
+    q2: Annotated[bool, _width("q2")] = False
+    q3: Annotated[bool, _width("q3")] = False
+    q4: Annotated[bool, _width("q4")] = False
+    q5: Annotated[bool, _width("q5")] = False
+    q6: Annotated[bool, _width("q6")] = False
+    q8: Annotated[bool, _width("q8")] = False
+    bf16: Annotated[bool, _width("bf16")] = False
+
+    def chosen(self) -> str | None:
+        """Give the quantisation asked for, None where none was.
+
+        Raises:
+            UsageError: More than one was.
+        """
+        given = [quant for name, quant in WIDTHS.items() if getattr(self, name)]
+        given += [self.quant] if self.quant else []
+        if len({quant.casefold() for quant in given}) > 1:
+            raise UsageError(
+                f"More than one quantisation: {', '.join(given)}.", hint="Name one of them."
+            )
+        return given[0] if given else None
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Let typer see the fields of each parameter that is a dataclass of options."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    for parameter in inspect.signature(command).parameters.values():
+        hint = hints[parameter.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            groups[parameter.name] = hint
+            parameters += _parameters(hint)
+        else:
+            parameters.append(
+                parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
+            )
+
+    @functools.wraps(command)
+    def called(**values: Any) -> None:  # noqa: ANN401 - typer has checked them
+        for name, group in groups.items():
+            members = {slot.name: values.pop(slot.name) for slot in fields(group)}
+            values[name] = group(**members)
+        command(**values)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {item.name: item.annotation for item in parameters}
+    del called.__wrapped__  # type: ignore[attr-defined]  # or inspect would look behind it
+    return called
+
+
+def _parameters(group: type) -> list[inspect.Parameter]:
+    """Give the fields of a group as keyword parameters."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            slot.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if slot.default is MISSING else slot.default,
+            annotation=hints[slot.name],
+        )
+        for slot in fields(group)
+    ]

@@ -1,0 +1,59 @@
+"""Where output goes: the answer to stdout, talk to stderr, one JSON document on demand.
+
+A command returns a typed result and never prints. `emit` writes it: as JSON, or by the
+page that is registered for its type. Pages live beside the commands and are imported
+only where a person reads them, since rich costs 40 ms.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, Protocol
+
+
+class Result(Protocol):
+    """What a command gives back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON document, without `schema`."""
+
+    def page(self) -> None:
+        """Write it for a person, to stdout."""
+
+
+def emit(result: Result, *, as_json: bool) -> None:
+    """Write a result to stdout."""
+    if as_json:
+        write_json(result.to_json())
+    else:
+        result.page()
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Write one JSON document with its schema."""
+    json.dump({"schema": 1} | document, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def say(line: str) -> None:
+    """Write a line of talk to stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def ask(question: str, *, yes: bool) -> bool:
+    """Ask on the terminal; `--yes` answers it.
+
+    Raises:
+        UsageError: There is no terminal to ask on.
+    """
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        from qwenpick.errors import UsageError  # noqa: PLC0415
+
+        raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes.")
+    sys.stderr.write(f"{question} [Y/n] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in {"", "y", "yes"}

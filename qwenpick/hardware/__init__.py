@@ -1,0 +1,1 @@
+"""What is here: the machine, as it is."""

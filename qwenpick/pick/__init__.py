@@ -1,0 +1,1 @@
+"""What fits: the memory sum, the speed, the choice. All pure."""

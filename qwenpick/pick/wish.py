@@ -1,0 +1,72 @@
+"""What was asked for, and the settings that answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from qwenpick.errors import UsageError
+
+Use = Literal["chat", "agent", "server", "mobile", "iot", "max-performance"]
+KvType = Literal["f16", "q8_0", "q4_0"]
+
+USES: tuple[Use, ...] = get_args(Use)
+KV_TYPES: tuple[KvType, ...] = get_args(KvType)
+UBATCHES = (512, 256, 128, 64)
+"""Prompt batch sizes, in the order in which a pick gives way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asks for; None is "as you think best"."""
+
+    use: Use = "chat"
+    context: int | None = None
+    vision: bool = False
+    min_speed: float | None = None
+    size: str | None = None
+    quant: str | None = None
+    kv_type: KvType | None = None
+    ubatch: int | None = None
+    repack: bool | None = None
+    ram: int | None = None
+    """Bytes that a model may use on the host, in place of what was probed."""
+    vram: int | None = None
+    """Bytes that a model may use on each device, exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the engine is to load a model and make its context."""
+
+    context: int
+    kv_type: KvType = "f16"
+    gpu_layers: int = 0
+    threads: int = 1
+    ubatch: int = 512
+    flash_attention: bool = True
+    repack: bool = False
+
+
+def check_use(text: str) -> Use:
+    """Read a use.
+
+    Raises:
+        UsageError: There is no such use.
+    """
+    for use in USES:
+        if use == text.casefold():
+            return use
+    raise UsageError(f"{text!r} is no use.", hint=f"Uses: {', '.join(USES)}.")
+
+
+def check_kv_type(text: str) -> KvType:
+    """Read a type of KV cache.
+
+    Raises:
+        UsageError: The engine has no such type, or we do not offer it.
+    """
+    for kv_type in KV_TYPES:
+        if kv_type == text.casefold():
+            return kv_type
+    raise UsageError(f"{text!r} is no type of KV cache.", hint=f"Types: {', '.join(KV_TYPES)}.")

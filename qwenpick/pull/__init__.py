@@ -1,0 +1,1 @@
+"""Bring it here: plan, fetch, verify, find."""

@@ -1,0 +1,1 @@
+"""Talk to it: the engine, its turns, its sessions."""

@@ -1,0 +1,1 @@
+"""From a pick's settings to the engine's arguments."""
