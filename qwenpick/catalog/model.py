@@ -78,6 +78,16 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """The same size from another repository: files that carry the MTP block."""
+
+    repo: str
+    revision: str
+    mtp: bool
+    files: tuple[WeightsFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """One size of the catalogue."""
 
@@ -94,7 +104,8 @@ class Model:
     """By mode: thinking, thinking_coding, no_thinking, no_thinking_vision, ..."""
     thinking_default: bool
     scores: Mapping[str, float]
-    """Benchmark to score, thinking mode where the model card has both."""
+    """Benchmark to score: BF16, thinking; names ending in NT are without thinking."""
+    alternatives: tuple[Alternative, ...] = ()
 
     def file(self, quant: str) -> WeightsFile | None:
         """Find the file of a quantisation, in any case of letters."""
@@ -104,14 +115,24 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceRate:
-    """A decode or prompt rate that somebody measured, in tokens per second."""
+    """A rate that somebody measured, in tokens per second."""
 
     machine: str
     size: str
     quant: str
     low: float
     high: float
-    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What a kind of device reaches: see pick/speed.py."""
+
+    efficiency: float
+    """Share of the bandwidth on its data sheet that reading weights reaches."""
+    seconds_per_layer: float
+    bandwidth: float | None = None
+    """Bytes per second where a machine's own are unknown; of processors only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +140,13 @@ class Catalog:
     """The table: the sizes, what quantising costs, and what others measured."""
 
     models: tuple[Model, ...]
+    uses: Mapping[str, str]
+    """Use to the benchmark that stands for it; `vision` is one of them."""
     divergence: Mapping[str, float]
-    """Quantisation to mean KL divergence from BF16, from one named table."""
-    divergence_source: str
+    """Quantisation to mean KL divergence from BF16, of the size `divergence_size`."""
+    divergence_size: str
+    speeds: Mapping[str, Calibration]
+    """Kind of device (cpu, cuda, metal) to what it reaches."""
     decode_rates: tuple[ReferenceRate, ...]
     prompt_rates: tuple[ReferenceRate, ...]
 
