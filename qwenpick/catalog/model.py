@@ -125,6 +125,17 @@ class ReferenceRate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What a kind of device reaches: see pick/speed.py."""
+
+    efficiency: float
+    """Share of the bandwidth on its data sheet that reading weights reaches."""
+    seconds_per_layer: float
+    bandwidth: float | None = None
+    """Bytes per second where a machine's own are unknown; of processors only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """The table: the sizes, what quantising costs, and what others measured."""
 
@@ -134,6 +145,8 @@ class Catalog:
     divergence: Mapping[str, float]
     """Quantisation to mean KL divergence from BF16, of the size `divergence_size`."""
     divergence_size: str
+    speeds: Mapping[str, Calibration]
+    """Kind of device (cpu, cuda, metal) to what it reaches."""
     decode_rates: tuple[ReferenceRate, ...]
     prompt_rates: tuple[ReferenceRate, ...]
 

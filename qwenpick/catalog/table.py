@@ -15,6 +15,7 @@ from typing import Any
 from qwenpick.catalog.model import (
     Alternative,
     Architecture,
+    Calibration,
     Catalog,
     Model,
     Projector,
@@ -56,7 +57,7 @@ def _catalog(table: dict[str, Any]) -> Catalog:
         raise ValueError("it has no sizes")
     scores = table["benchmarks"]
     divergence = table["divergence"]
-    return Catalog(
+    catalog = Catalog(
         models=tuple(_model(size.casefold(), entry, scores) for size, entry in sizes.items()),
         uses={use: str(entry["benchmark"]) for use, entry in table["uses"].items()},
         divergence={
@@ -64,9 +65,15 @@ def _catalog(table: dict[str, Any]) -> Catalog:
             for quant, value in table["quantisation"][divergence["row"]].items()
         },
         divergence_size=str(divergence["size"]),
+        speeds={kind: Calibration(**values) for kind, values in table["speed"].items()},
         decode_rates=_rates(table["decode_tokens_per_second"]),
         prompt_rates=_rates(table["prompt_tokens_per_second"]),
     )
+    for model in catalog.models:
+        for use, benchmark in catalog.uses.items():
+            if benchmark not in model.scores:
+                raise ValueError(f"{model.size} has no {benchmark} score, which {use} needs")
+    return catalog
 
 
 def _model(size: str, entry: dict[str, Any], scores: dict[str, Any]) -> Model:

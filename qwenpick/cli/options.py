@@ -90,7 +90,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
 
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {item.name: item.annotation for item in parameters}
-    del called.__wrapped__  # type: ignore[attr-defined]  # or inspect would look behind it
+    del called.__wrapped__
     return called
 
 
