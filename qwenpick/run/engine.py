@@ -155,11 +155,21 @@ class Engine:
         done = bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1))
         return done and self.end() == position
 
-    def save_state(self, *, whole: bool = False) -> NDArray[np.uint8]:
-        """Copy the recurrent state, or with *whole* the cache too."""
+    def state_bytes(self, *, whole: bool = False) -> int:
+        """Give the bytes that `save_state` would take now."""
         flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        size = lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, flags)
-        data = np.empty(size, np.uint8)
+        return int(lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, flags))
+
+    def save_state(
+        self, *, whole: bool = False, into: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """Copy the recurrent state, or with *whole* the cache too; *into* is used if it is as long.
+
+        An array that is written over costs no page faults.
+        """
+        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        size = self.state_bytes(whole=whole)
+        data = into if into is not None and into.size == size else np.empty(size, np.uint8)
         written = lib.llama_state_seq_get_data_ext(
             self._context, _bytes_at(data), size, _SEQUENCE, flags
         )

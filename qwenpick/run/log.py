@@ -15,7 +15,6 @@ _PARTS = {
     "output": "output",
 }
 _ERROR_LEVEL = 3  # ggml.h: GGML_LOG_LEVEL_ERROR
-_KEPT = 2000
 
 
 class Log:
@@ -26,7 +25,7 @@ class Log:
 
     def take(self, level: int, text: bytes, _data: object) -> None:
         """Take a piece of log: the callback of llama_log_set."""
-        if len(self._lines) < _KEPT:
+        if level == _ERROR_LEVEL or b"buffer size" in text:
             self._lines.append((level, text.decode(errors="replace")))
 
     def start(self) -> None:
