@@ -37,6 +37,7 @@ class Checkpoints:
         return sum(data.nbytes for data in self._kept.values())
 
     def __contains__(self, count: int) -> bool:
+        """Say whether there is one after *count* pieces."""
         return count in self._kept
 
     def add(self, count: int, engine: Engine) -> None:

@@ -124,8 +124,8 @@ class Engine:
         row = lib.llama_get_logits_ith(self._context, -1)
         if not row:
             raise RunError("The engine gave no logits.", hint=_log.last_error())
-        address = ctypes.addressof(row.contents)
-        return np.frombuffer((ctypes.c_float * self.n_vocab).from_address(address), np.float32)
+        floats = (ctypes.c_float * self.n_vocab).from_address(ctypes.addressof(row.contents))
+        return np.asarray(memoryview(floats).cast("B").cast("f"))
 
     def stop(self) -> None:
         """Stop what is being read, within about 20 ms, and all that follows until `go_on`."""

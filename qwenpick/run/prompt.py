@@ -7,7 +7,7 @@ Templates are foreign code, so jinja2's sandbox runs them, with what templates e
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -165,4 +165,4 @@ def _refuse(message: str) -> None:
 
 
 def _now(form: str) -> str:
-    return datetime.datetime.now().astimezone().strftime(form)
+    return dt.datetime.now().astimezone().strftime(form)

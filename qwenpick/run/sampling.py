@@ -49,7 +49,7 @@ class Sampler:
     """
 
     def __init__(
-        self, values: Sampling, seed: int | None | list[int] = None, mask: Mask | None = None
+        self, values: Sampling, seed: int | list[int] | None = None, mask: Mask | None = None
     ) -> None:
         self._values = values
         self._random = np.random.default_rng(seed)
