@@ -188,12 +188,14 @@ def recommend(
     from qwenpick.catalog.table import load  # noqa: PLC0415 - not needed for --help
     from qwenpick.pick.explain import recommend as answer  # noqa: PLC0415 - the same
 
+    if plot:
+        from qwenpick.cli.plot import check, draw  # noqa: PLC0415 - only where it is asked for
+
+        check(plot)
     catalog = load()
     question = machine.question(wish.wish(size, quant.chosen(), catalog), catalog)
     found = answer(question, everything=everything)
     if plot:
-        from qwenpick.cli.plot import draw  # noqa: PLC0415 - matplotlib costs a second
-
         draw(question, plot)
     emit(Recommended(found, everything), as_json=as_json)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
-from qwenpick.pick.memory import MemorySum
 from qwenpick.pick.speed import Rated, Speed, estimate
 from qwenpick.pick.wish import UBATCHES, KvType, Settings
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
     from qwenpick.hardware.machine import Machine
     from qwenpick.hardware.measured import Measurement
+    from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.subject import Subject
     from qwenpick.pick.wish import Wish
