@@ -1,26 +1,23 @@
-"""What was measured on this machine: one record a model file and set-up, kept as JSON at home.
+"""Rates that were measured on this machine: written by run/, read by all.
 
-`bench` and `chat` in run/ write them; the pick reads them. A newer record of the same file, set-up
-and engine takes the older one's place.
+One JSON file in qwenpick's home, newest last, one record for a model file and its settings.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from qwenpick.home import home
 
-_FILE = "measured.json"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """Rates of one model file in one set-up, in tokens per second."""
+    """What a model file reached here, in tokens per second."""
 
     model_file: str
     size: str | None
@@ -31,56 +28,35 @@ class Measurement:
     gpu_layers: int
     prompt_rate: float | None
     decode_rate: float | None
-    memory_bandwidth_bytes_per_second: float | None = None
-    engine_version: str
+    memory_bandwidth_bytes_per_second: float | None
+    engine_version: str | None
     taken: str
     """ISO date."""
 
     @property
-    def key(self) -> tuple[object, ...]:
-        """What makes two records ones of the same thing."""
-        return (
-            self.model_file, self.size, self.quant, self.threads, self.repack, self.gpu_layers,
-            self.engine_version,
-        )  # fmt: skip
+    def key(self) -> tuple[str, int, bool, int, str | None]:
+        """What makes two measurements the same one, taken twice."""
+        return (self.model_file, self.threads, self.repack, self.gpu_layers, self.engine_version)
 
 
 def load() -> tuple[Measurement, ...]:
-    """Give all records, the oldest first; none where there is no file, or a broken one."""
+    """Read what was measured; a file that can't be read counts as none."""
     try:
-        records = json.loads((home() / _FILE).read_text(encoding="utf-8"))
-        return tuple(Measurement(**record) for record in records)
+        rows = json.loads(_path().read_text(encoding="utf-8"))
+        return tuple(Measurement(**row) for row in rows)
     except (OSError, ValueError, TypeError):
         return ()
 
 
 def keep(measurement: Measurement) -> None:
-    """Keep a record; rates that it does not have are taken over from the one it replaces."""
-    kept = {one.key: one for one in load()}
-    older = kept.pop(measurement.key, None)
-    if older:
-        measurement = _completed(measurement, older)
-    kept[measurement.key] = measurement
-    _write([asdict(one) for one in kept.values()])
+    """Keep a measurement, in place of an older one of the same file and settings."""
+    rows = [one for one in load() if one.key != measurement.key]
+    path = _path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([asdict(one) for one in [*rows, measurement]], indent=1))
+    fresh.replace(path)
 
 
-def _completed(newer: Measurement, older: Measurement) -> Measurement:
-    values = {
-        slot.name: getattr(older, slot.name) if value is None else value
-        for slot in fields(newer)
-        for value in [getattr(newer, slot.name)]
-    }
-    return Measurement(**values)
-
-
-def _write(records: list[dict[str, Any]]) -> None:
-    """Write the file whole or not at all."""
-    folder = home()
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=folder, prefix=_FILE, delete=False, encoding="utf-8"
-    ) as file:
-        json.dump(records, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(folder / _FILE)
+def _path() -> Path:
+    return home() / "measurements.json"
