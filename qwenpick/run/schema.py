@@ -4,8 +4,7 @@ The grammar is llguidance's: it knows bounds, patterns and recursive references,
 refuses by name what it does not know. Written values are laid out on one line as
 Python's json.dumps does it, so that no model can lose itself in white space.
 
-It knows nothing about sampling: `Constraint` says whether a token may come next, and
-masks the logits when it may not.
+Holding a reply to it while it is written is constraint.py's.
 """
 
 from __future__ import annotations
@@ -20,11 +19,7 @@ from typing import TYPE_CHECKING, Any
 from qwenpick.errors import RunError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy as np
-    from llguidance import LLTokenizer
-    from numpy.typing import NDArray
+    from collections.abc import Iterator
 
 _LAYOUT = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
 _MAPS = {"properties", "patternProperties", "$defs", "definitions"}
@@ -183,58 +178,3 @@ def _closed(document: dict[str, Any]) -> dict[str, Any]:
         ):
             node["additionalProperties"] = False
     return closed
-
-
-def make_tokenizer(vocab: object, ends: Sequence[int]) -> LLTokenizer:
-    """Make llguidance's view of a model's vocabulary; about a second for Qwen3.5's.
-
-    Args:
-        vocab: llama.cpp's vocabulary pointer.
-        ends: The tokens that end a turn.
-    """
-    from llguidance.llamacpp import lltokenizer_from_vocab  # noqa: PLC0415 - imports the engine
-
-    return lltokenizer_from_vocab(vocab, eos_token=list(ends))  # type: ignore[arg-type]
-
-
-class Constraint:
-    """Holds one reply to a schema, token by token.
-
-    Args:
-        schema: What the reply must meet.
-        tokenizer: From `make_tokenizer`.
-
-    Raises:
-        RunError: The grammar is too large for llguidance's limits.
-    """
-
-    def __init__(self, schema: Schema, tokenizer: LLTokenizer) -> None:
-        from llguidance import LLMatcher  # noqa: PLC0415 - only --schema needs it
-
-        self._matcher = LLMatcher(tokenizer, schema.grammar, log_level=0)
-        self._raise_error()
-
-    def allows(self, token: int) -> bool:
-        """Say whether *token* may come next."""
-        return self._matcher.validate_tokens([token]) == 1
-
-    def mask(self, logits: NDArray[np.single]) -> None:
-        """Set the logits of all tokens that may not come next to minus infinity."""
-        import numpy as np  # noqa: PLC0415 - the engine has imported it
-
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        allowed = np.unpackbits(bits, bitorder="little", count=len(logits)).astype(bool)
-        self._raise_error()
-        logits[~allowed] = -np.inf
-
-    def advance(self, token: int) -> None:
-        """Take *token* as the next one of the reply."""
-        self._matcher.consume_token(token)
-        self._raise_error()
-
-    def _raise_error(self) -> None:
-        if self._matcher.is_error():
-            lines = self._matcher.get_error().splitlines()
-            raise RunError(
-                f"The schema could not be held: {lines[0]}.", hint="Make the schema simpler."
-            )
