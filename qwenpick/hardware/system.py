@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qwenpick.hardware import cgroup
 from qwenpick.hardware.machine import Disk, Memory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qwenpick.hardware.sources import Sources
 
 
@@ -60,10 +63,8 @@ def memory(sources: Sources) -> Memory:
 
 def swap_used(sources: Sources) -> int:
     """Give the bytes of swap in use."""
-    import psutil  # noqa: PLC0415 - 25 ms
-
-    _read_from(sources)
-    return int(psutil.swap_memory().used)
+    with _reading(sources) as psutil:
+        return int(psutil.swap_memory().used)
 
 
 def on_battery() -> bool:
@@ -111,19 +112,25 @@ def hub_cache(sources: Sources) -> Path:
 
 
 def _ram(sources: Sources) -> tuple[int, int]:
+    with _reading(sources) as psutil:
+        found = psutil.virtual_memory()
+    return int(found.total), int(found.available)
+
+
+@contextmanager
+def _reading(sources: Sources) -> Iterator[Any]:
+    """Point psutil at the `proc` of these sources for a while (it has no other way to say so)."""
     import psutil  # noqa: PLC0415 - 25 ms
 
-    _read_from(sources)
-    memory = psutil.virtual_memory()
-    return int(memory.total), int(memory.available)
-
-
-def _read_from(sources: Sources) -> None:
-    """Point psutil at the `proc` of these sources (it has no other way to say so)."""
     if sys.platform.startswith("linux"):
-        import psutil  # noqa: PLC0415 - 25 ms
-
+        before = psutil.PROCFS_PATH
         psutil.PROCFS_PATH = str(sources.path("/proc"))
+        try:
+            yield psutil
+        finally:
+            psutil.PROCFS_PATH = before
+    else:
+        yield psutil
 
 
 def _free(path: Path) -> int:
