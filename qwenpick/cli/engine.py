@@ -46,7 +46,7 @@ class Engines:
 def engine(context: typer.Context, as_json: Json = False) -> None:
     """Show which engine build is here and which one fits this machine."""
     if context.invoked_subcommand is None:
-        from qwenpick.hardware.probe import probe  # noqa: PLC0415 - psutil costs 25 ms
+        from qwenpick.hardware.probe import probe  # noqa: PLC0415 - not needed for --help
 
         emit(_engines(probe()), as_json=as_json)
 
@@ -63,7 +63,7 @@ def install(
     yes: Yes = False,
 ) -> None:
     """Install the build that fits this machine into this environment."""
-    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - psutil costs 25 ms
+    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - not needed for --help
 
     if machine_file is not None:
         from qwenpick.cli.recommend import read_machine  # noqa: PLC0415 - only here
