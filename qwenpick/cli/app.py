@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
+from qwenpick.cli import machine, recommend
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -34,6 +35,11 @@ def root(
         sys.stdout.write(f"qwenpick {__version__}\n")
     elif context.invoked_subcommand is None:
         sys.stdout.write(context.get_help() + "\n")
+
+
+app.command()(recommend.recommend)
+app.command()(recommend.guide)
+app.command()(machine.probe)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

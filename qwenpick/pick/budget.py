@@ -20,9 +20,10 @@ RESERVE_LEAST = 300 * MIB
 class Device:
     """A device with a name, the bytes that a model may use, and how fast it reads them."""
 
+    index: int
+    """Its place among the machine's GPUs."""
     name: str
     budget: int
-    bandwidth: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +47,24 @@ def budget_of(machine: Machine, wish: Wish) -> Budget:
     aside: splitting layers over both makes the fast one wait.
     """
     host = wish.ram or machine.memory.available
-    cards = [gpu for gpu in machine.gpus if not gpu.unified]
-    if cards:
-        devices = tuple(_device(gpu, wish, host) for gpu in cards)
-        return Budget(host=host, devices=tuple(one for one in devices if one.budget > 0))
-    shared = next(iter(machine.gpus), None)
-    if shared is None:
-        return Budget(host=host)
-    device = _device(shared, wish, host)
-    return Budget(
-        host=max(host, device.budget) if wish.vram else host, devices=(device,), pooled=True
+    devices = tuple(_device(index, gpu, wish, host) for index, gpu in enumerate(machine.gpus))
+    own = tuple(
+        device
+        for device, gpu in zip(devices, machine.gpus, strict=True)
+        if not gpu.unified and device.budget > 0
     )
+    if own or not devices or not machine.gpus[0].unified:
+        return Budget(host=host, devices=own)
+    pool = max(host, wish.vram or 0)
+    return Budget(host=pool, devices=devices[:1], pooled=True)
 
 
-def _device(gpu: Gpu, wish: Wish, host: int) -> Device:
+def _device(index: int, gpu: Gpu, wish: Wish, host: int) -> Device:
     free = gpu.free if gpu.free is not None else gpu.total
     if wish.vram:
         budget = wish.vram
-    elif free is None:
-        budget = host if gpu.unified else 0
     elif gpu.unified:
-        budget = min(free, host)
+        budget = host if free is None else min(free, host)
     else:
-        budget = free - max(int(free * RESERVE_SHARE), RESERVE_LEAST)
-    return Device(name=gpu.name, budget=budget, bandwidth=gpu.bandwidth_bytes_per_second)
+        budget = max(0, (free or 0) - max(int((free or 0) * RESERVE_SHARE), RESERVE_LEAST))
+    return Device(index=index, name=gpu.name, budget=budget)

@@ -10,6 +10,7 @@ up to BF16's own 16 bits where D is 0, a straight line in D.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ def divergence(catalog: Catalog, bits: float) -> float:
     top_bits, top = points[-1]
     if bits >= top_bits:
         return top * (BF16_BITS - bits) / (BF16_BITS - top_bits)
-    pairs = list(zip(points, points[1:], strict=False))
+    pairs = list(itertools.pairwise(points))
     (low_bits, low), (high_bits, high) = next(
         (pair for pair in pairs if pair[0][0] <= bits < pair[1][0]), pairs[0]
     )

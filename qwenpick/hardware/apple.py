@@ -1,0 +1,62 @@
+"""Apple's machines: one pool of memory for processor and GPU, all of it read by sysctl."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwenpick.hardware.machine import Cpu, Gpu
+
+if TYPE_CHECKING:
+    from qwenpick.hardware.machine import Memory
+    from qwenpick.hardware.sources import Sources
+
+_FEATURES = {
+    "hw.optional.AdvSIMD": "neon",
+    "hw.optional.arm.FEAT_DotProd": "dotprod",
+    "hw.optional.arm.FEAT_I8MM": "i8mm",
+    "hw.optional.arm.FEAT_BF16": "bf16",
+    "hw.optional.arm.FEAT_SME": "sme",
+    "hw.optional.avx2_0": "avx2",
+    "hw.optional.avx512f": "avx512f",
+}  # as Apple's "Determining instruction set characteristics" lists them
+
+
+def cpu(sources: Sources) -> Cpu:
+    """Describe the processor; performance cores are the ones that help the engine."""
+    physical = _number(sources, "hw.physicalcpu")
+    fast = _number(sources, "hw.perflevel0.physicalcpu") or physical
+    return Cpu(
+        name=sources.sysctl("machdep.cpu.brand_string"),
+        physical_cores=physical,
+        usable_threads=fast or 1,
+        features=tuple(name for key, name in _FEATURES.items() if sources.sysctl(key) == "1"),
+    )
+
+
+def gpus(sources: Sources, memory: Memory) -> list[Gpu]:
+    """Give the GPU of an Apple chip; Macs with Intel processors have none that helps.
+
+    Metal lets a process have a part of the memory, its recommendedMaxWorkingSetSize: what
+    `iogpu.wired_limit_mb` says, else two thirds (21,845 MB of 32 GB: llama.cpp's pull
+    request 2011), or three quarters of more than 36 GB (49,152 MB of 64: its issue 1870).
+    """
+    if sources.arch != "arm64":
+        return []
+    wired = _number(sources, "iogpu.wired_limit_mb")
+    share = memory.total * 2 // 3 if memory.total <= 36 << 30 else memory.total * 3 // 4
+    limit = wired << 20 if wired else share
+    name = sources.sysctl("machdep.cpu.brand_string") or "Apple GPU"
+    return [
+        Gpu(
+            vendor="apple",
+            name=name,
+            total=limit,
+            free=min(limit, memory.available),
+            unified=True,
+        )
+    ]
+
+
+def _number(sources: Sources, name: str) -> int | None:
+    text = sources.sysctl(name)
+    return int(text) if text and text.isdecimal() else None

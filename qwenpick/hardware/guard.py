@@ -1,0 +1,82 @@
+"""Ask a driver that may hang or crash, without hanging or crashing.
+
+A driver that waits inside the kernel can't be interrupted, not even by ending the
+process; so the question is asked in a child, which is left behind when it does not answer.
+Windows has no fork: there a thread asks, which covers a hang but no crash.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class SilentError(Exception):
+    """No answer: the message says whether the driver hung or crashed."""
+
+
+def answer(question: Callable[[], Any], *, seconds: float) -> Any:  # noqa: ANN401 - any JSON
+    """Give what *question* returns, as JSON carries it.
+
+    Raises:
+        SilentError: It did not return within *seconds*, or ended its process.
+    """
+    return (_in_thread if sys.platform == "win32" else _in_child)(question, seconds)
+
+
+def _in_child(question: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401
+    import json  # noqa: PLC0415 - only where there is a driver to ask
+    import select  # noqa: PLC0415 - the same
+    import signal  # noqa: PLC0415 - the same
+    import time  # noqa: PLC0415 - the same
+
+    reader, writer = os.pipe()
+    child = _fork()
+    if child == 0:
+        try:
+            os.write(writer, json.dumps(question()).encode())
+        finally:
+            os._exit(0)  # no cleaning up: what is open belongs to the parent
+    os.close(writer)
+    deadline = time.monotonic() + seconds
+    text = b""
+    while select.select([reader], [], [], max(0, deadline - time.monotonic()))[0]:
+        piece = os.read(reader, 1 << 16)
+        if not piece:
+            break
+        text += piece
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, os.WNOHANG)
+        os.close(reader)
+        raise SilentError(f"did not answer within {seconds:.1f} seconds")
+    os.waitpid(child, 0)
+    os.close(reader)
+    if not text:
+        raise SilentError("crashed")
+    return json.loads(text)
+
+
+def _fork() -> int:
+    """Fork; Python 3.12 warns of it where threads run, but this child only asks and exits."""
+    import warnings  # noqa: PLC0415 - loaded by then
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _in_thread(question: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401
+    import threading  # noqa: PLC0415 - only where there is a driver to ask
+
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(question()), daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not answers:
+        raise SilentError(f"did not answer within {seconds:.1f} seconds")
+    return answers[0]

@@ -1,0 +1,62 @@
+"""Rates that were measured on this machine: written by run/, read by all.
+
+One JSON file in qwenpick's home, newest last, one record for a model file and its settings.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from qwenpick.home import home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What a model file reached here, in tokens per second."""
+
+    model_file: str
+    size: str | None
+    quant: str | None
+    weights_bytes: int
+    threads: int
+    repack: bool
+    gpu_layers: int
+    prompt_rate: float | None
+    decode_rate: float | None
+    memory_bandwidth_bytes_per_second: float | None
+    engine_version: str | None
+    taken: str
+    """ISO date."""
+
+    @property
+    def key(self) -> tuple[str, int, bool, int, str | None]:
+        """What makes two measurements the same one, taken twice."""
+        return (self.model_file, self.threads, self.repack, self.gpu_layers, self.engine_version)
+
+
+def load() -> tuple[Measurement, ...]:
+    """Read what was measured; a file that can't be read counts as none."""
+    try:
+        rows = json.loads(_path().read_text(encoding="utf-8"))
+        return tuple(Measurement(**row) for row in rows)
+    except (OSError, ValueError, TypeError):
+        return ()
+
+
+def keep(measurement: Measurement) -> None:
+    """Keep a measurement, in place of an older one of the same file and settings."""
+    rows = [one for one in load() if one.key != measurement.key]
+    path = _path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps([asdict(one) for one in [*rows, measurement]], indent=1))
+    fresh.replace(path)
+
+
+def _path() -> Path:
+    return home() / "measurements.json"

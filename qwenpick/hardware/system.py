@@ -1,0 +1,137 @@
+"""The system's own answers: which one it is, its RAM, its disk. The only user of psutil."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwenpick.hardware import cgroup
+from qwenpick.hardware.machine import Disk, Memory
+
+if TYPE_CHECKING:
+    from qwenpick.hardware.sources import Sources
+
+
+def operating_system(sources: Sources) -> str:
+    """Name the system and its version; WSL2 is named as such."""
+    if sources.platform == "darwin":
+        return f"macOS {sources.sysctl('kern.osproductversion') or ''}".strip()
+    if sources.platform == "win32":
+        return "Windows" + (f" {_windows_version()}" if sys.platform == "win32" else "")
+    release = sources.text("/proc/sys/kernel/osrelease") or ""
+    details = ["WSL2"] if is_wsl(sources) else []
+    details += [
+        line.partition("=")[2].strip("\"'")
+        for line in (sources.text("/etc/os-release") or "").splitlines()
+        if line.startswith("PRETTY_NAME=")
+    ]
+    inside = f" ({', '.join(details)})" if details else ""
+    return f"Linux {release.partition('-')[0]}".strip() + inside
+
+
+def is_wsl(sources: Sources) -> bool:
+    """Say whether this is Linux inside Windows (WSL2)."""
+    return "microsoft" in (sources.text("/proc/sys/kernel/osrelease") or "").casefold()
+
+
+def memory(sources: Sources) -> Memory:
+    """Measure RAM: what is there, and what this process may use now.
+
+    The system's "available" counts page cache that can be dropped as free, and no swap.
+    Every limit that stands above the process lowers it.
+    """
+    total, available = _ram(sources)
+    limits = [limit for limit in cgroup.memory_limits(sources) if limit.limit < total]
+    address_space = sources.address_space()
+    if address_space is not None and address_space < total:
+        limits.append(
+            cgroup.MemoryLimit(limit=address_space, free=address_space, source="ulimit -v")
+        )
+    smallest = min(limits, key=lambda limit: limit.limit, default=None)
+    return Memory(
+        total=total,
+        available=min([available, *(limit.free for limit in limits)]),
+        limit=smallest.limit if smallest else None,
+        limit_source=smallest.source if smallest else None,
+    )
+
+
+def swap_used(sources: Sources) -> int:
+    """Give the bytes of swap in use."""
+    import psutil  # noqa: PLC0415 - 25 ms
+
+    _read_from(sources)
+    return int(psutil.swap_memory().used)
+
+
+def on_battery() -> bool:
+    """Say whether a battery feeds this machine now."""
+    import psutil  # noqa: PLC0415 - 25 ms
+
+    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    return battery is not None and battery.power_plugged is False
+
+
+def physical_cores() -> int | None:
+    """Count the physical cores, where no better source is at hand."""
+    import psutil  # noqa: PLC0415 - 25 ms
+
+    return psutil.cpu_count(logical=False)
+
+
+def disk(sources: Sources) -> Disk:
+    """Find the folder that downloads go to, and the space on its disk.
+
+    The hub's own rules: HF_HUB_CACHE, else `hub` in HF_HOME, else in
+    `huggingface` in XDG_CACHE_HOME or ~/.cache (huggingface_hub/constants.py).
+    """
+    path = hub_cache(sources)
+    there = path
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        free = _free(there)
+    except OSError:
+        free = None
+    return Disk(path=str(path), free=free)
+
+
+def hub_cache(sources: Sources) -> Path:
+    """Give the folder of the hub's cache; it may not exist yet."""
+    environment = sources.environment
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if environment.get(name):
+            return Path(os.path.expandvars(environment[name])).expanduser()
+    base = environment.get("HF_HOME") or os.path.join(  # noqa: PTH118 - text that is expanded below
+        environment.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
+    )
+    return Path(os.path.expandvars(base)).expanduser() / "hub"
+
+
+def _ram(sources: Sources) -> tuple[int, int]:
+    import psutil  # noqa: PLC0415 - 25 ms
+
+    _read_from(sources)
+    memory = psutil.virtual_memory()
+    return int(memory.total), int(memory.available)
+
+
+def _read_from(sources: Sources) -> None:
+    """Point psutil at the `proc` of these sources (it has no other way to say so)."""
+    if sys.platform.startswith("linux"):
+        import psutil  # noqa: PLC0415 - 25 ms
+
+        psutil.PROCFS_PATH = str(sources.path("/proc"))
+
+
+def _free(path: Path) -> int:
+    import shutil  # noqa: PLC0415 - imported by then in most commands
+
+    return shutil.disk_usage(path).free
+
+
+def _windows_version() -> str:
+    version = sys.getwindowsversion()  # type: ignore[attr-defined]  # on Windows alone
+    return f"{version.major}.{version.minor}.{version.build}"

@@ -1,0 +1,180 @@
+"""The memory sum: what a model takes, part by part, before anything is downloaded.
+
+The law is that of llama.cpp with one context, one sequence and one row of logits, as
+run/engine.py makes it. Every size follows from the model's shape and the settings; what the
+engine then reports is checked against it in benchmarks/memory.py (docs/memory.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwenpick.pick.compute import compute_bytes
+from qwenpick.units import CONTEXT_STEP
+
+if TYPE_CHECKING:
+    from qwenpick.catalog.model import Architecture
+    from qwenpick.pick.wish import KvType, Settings
+
+F32 = 4
+MASK_ELEMENT = 2
+"""The attention mask is in half floats where flash attention is on (llama-graph.cpp)."""
+
+_KV_BLOCK: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
+"""Elements and bytes of a block of each type (ggml-common.h)."""
+
+METADATA_PER_TOKEN = 44
+"""Bytes of a GGUF header for each entry of the vocabulary: a file's BF16 bytes less its weights,
+over 248,320 entries. Only where no header was read."""
+VOCABULARY_PER_TOKEN = 335
+"""Bytes that the engine holds for each entry of the vocabulary once a model is loaded: the
+growth of anonymous memory, benchmarks/memory.py."""
+PROCESS = 49 << 20
+"""Bytes of the process itself: Python, the engine's library, this tool (benchmarks/memory.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What is known of a model's file: its bytes, and more once its header was read."""
+
+    bytes: int
+    weights: int | None = None
+    """Bytes of the tensors; None before the header was read."""
+    repack: int = 0
+    """Bytes of the tensors that this processor would repack; 0 before the header was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySum:
+    """What a model takes in bytes, part by part, named as the JSON names them."""
+
+    weights: int
+    repack: int
+    kv_cache: int
+    recurrent_state: int
+    compute: int
+    output: int
+    vision: int
+    checkpoints: int
+    overhead: int
+    devices: tuple[tuple[str, int], ...] = ()
+    """Name and bytes of each device that holds a share of the total."""
+
+    @property
+    def total(self) -> int:
+        """All parts, at the full context."""
+        return (
+            self.weights + self.repack + self.kv_cache + self.recurrent_state + self.compute
+            + self.output + self.vision + self.checkpoints + self.overhead
+        )  # fmt: skip
+
+    @property
+    def host(self) -> int:
+        """What of the total is not on a device."""
+        return self.total - sum(size for _, size in self.devices)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the contract's keys."""
+        return asdict(self) | {
+            "total": self.total,
+            "host": self.host,
+            "devices": [{"name": name, "bytes": size} for name, size in self.devices],
+        }
+
+
+def memory_sum(
+    arch: Architecture,
+    file: FileFacts,
+    settings: Settings,
+    *,
+    vision: int = 0,
+    checkpoints: int = 0,
+) -> MemorySum:
+    """Add up what a model takes at its full context, all of it on the host.
+
+    Args:
+        arch: The model's shape.
+        file: Its file.
+        settings: How it is to be loaded.
+        vision: Bytes of the projector and its compute buffer, 0 without pictures.
+        checkpoints: The budget of bytes that checkpoints may use.
+    """
+    return MemorySum(
+        weights=weights_bytes(arch, file),
+        repack=file.repack if settings.repack else 0,
+        kv_cache=kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
+        recurrent_state=recurrent_state_bytes(arch),
+        compute=compute_bytes(
+            arch, context=settings.context, ubatch=settings.ubatch, kv_type=settings.kv_type
+        ),
+        output=output_bytes(arch),
+        vision=vision,
+        checkpoints=checkpoints,
+        overhead=overhead_bytes(arch),
+    )
+
+
+def weights_bytes(arch: Architecture, file: FileFacts) -> int:
+    """Size the mapped weights: the file less its metadata."""
+    if file.weights is not None:
+        return file.weights
+    return max(file.bytes - METADATA_PER_TOKEN * arch.vocab, 0)
+
+
+def kv_cache_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
+    """Size the attention cache for *context* tokens of one sequence, in bytes.
+
+    Only the full-attention layers keep one; the linear layers' state is counted by
+    `recurrent_state_bytes`. The engine rounds a context up to a multiple of 256.
+    """
+    return arch.full_attention_layers * layer_kv_bytes(arch, context=context, kv_type=kv_type)
+
+
+def layer_kv_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
+    """Size the attention cache of one full-attention layer, keys and values."""
+    cells = -(-context // CONTEXT_STEP) * CONTEXT_STEP
+    elements, size = _KV_BLOCK[kv_type]
+    return 2 * (arch.kv_heads * arch.head_dim * cells // elements) * size
+
+
+def recurrent_state_bytes(arch: Architecture) -> int:
+    """Size the linear layers' running state of one sequence; the same for any context."""
+    return arch.linear_layers * layer_state_bytes(arch)
+
+
+def layer_state_bytes(arch: Architecture) -> int:
+    """Size one linear layer's state: a matrix for each value head, and the convolution's tail."""
+    matrix = arch.linear_value_heads * arch.linear_key_dim * arch.linear_value_dim
+    channels = (
+        2 * arch.linear_key_heads * arch.linear_key_dim
+        + arch.linear_value_heads * arch.linear_value_dim
+    )
+    tail = max(arch.linear_conv_kernel - 1, 0) * channels
+    return (matrix + tail) * F32
+
+
+def checkpoint_bytes(arch: Architecture) -> int:
+    """Size one checkpoint: a copy of the recurrent state."""
+    return recurrent_state_bytes(arch)
+
+
+def output_bytes(arch: Architecture) -> int:
+    """Size the one row of logits that a chat needs."""
+    return arch.vocab * F32
+
+
+def overhead_bytes(arch: Architecture) -> int:
+    """Size the process and the vocabulary in it."""
+    return PROCESS + VOCABULARY_PER_TOKEN * arch.vocab
+
+
+def predicted_peak(total: MemorySum, settings: Settings, *, read: int) -> int:
+    """Say what the process's peak will be once *read* tokens were read.
+
+    The attention mask is allocated at once and touched only as the context fills, so a
+    shorter conversation leaves 2 x ubatch x unread context untouched; checkpoints that
+    were not made are not there either, which is the caller's to subtract.
+    """
+    unread = max(settings.context - read, 0)
+    return total.total - MASK_ELEMENT * min(settings.ubatch, settings.context) * unread

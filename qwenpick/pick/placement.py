@@ -1,0 +1,141 @@
+"""Layers on devices: what lies on the host, what on each card, and what is read where.
+
+llama.cpp's own rule, so that the answer is what the engine will do: `gpu_layers` counts
+from the last layer down, the output layer being one more behind them; several cards
+share these in proportion to their free memory; the KV cache and the recurrent state
+lie with their layers; the input embedding stays on the host (llama-model.cpp,
+`load_tensors`). Where a model ties its output to that embedding, a card gets a copy.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from qwenpick.pick.compute import input_bytes
+from qwenpick.pick.speed import Share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qwenpick.pick.budget import Budget
+    from qwenpick.pick.memory import MemorySum
+    from qwenpick.pick.subject import Subject
+    from qwenpick.pick.wish import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a model lies, and what each device reads for a token."""
+
+    gpu_layers: int
+    memory: MemorySum
+    shares: tuple[Share, ...]
+
+
+def whole(subject: Subject, settings: Settings, memory: MemorySum, budget: Budget) -> Placement:
+    """Place every layer on one kind of device: the cards where there are any, else the host."""
+    if budget.pooled:
+        return _in_pool(subject, memory, budget)
+    if budget.devices:
+        return _on_cards(subject, settings, memory, budget, subject.architecture.layers + 1)
+    share = Share(layers=subject.architecture.layers, bytes=memory.weights - subject.unread)
+    return Placement(gpu_layers=0, memory=memory, shares=(share,))
+
+
+def split(
+    subject: Subject, settings: Settings, memory: MemorySum, budget: Budget
+) -> Iterator[Placement]:
+    """Place ever fewer layers on the cards, down to none; nothing where there are no cards."""
+    if budget.devices and not budget.pooled:
+        for gpu_layers in range(subject.architecture.layers, 0, -1):
+            yield _on_cards(subject, settings, memory, budget, gpu_layers)
+        yield whole(subject, settings, memory, replace(budget, devices=()))
+
+
+def fits(placement: Placement, budget: Budget, *, share: float = 1.0) -> bool:
+    """Say whether the host and each device hold their part within a share of the budget."""
+    memory = placement.memory
+    if budget.pooled:
+        device = memory.devices[0][1]
+        limit = budget.devices[0].budget
+        return memory.total <= budget.host * share and device <= limit * share
+    return memory.host <= budget.host * share and all(
+        used <= device.budget * share
+        for (_, used), device in zip(memory.devices, budget.devices, strict=False)
+    )
+
+
+def _in_pool(subject: Subject, memory: MemorySum, budget: Budget) -> Placement:
+    """Place everything on a device that shares the machine's RAM."""
+    host = memory.overhead + memory.checkpoints + memory.output
+    device = (budget.devices[0].name, memory.total - host)
+    layers = subject.architecture.layers
+    share = Share(layers=layers, bytes=memory.weights - subject.unread, gpu=budget.devices[0].index)
+    return Placement(
+        gpu_layers=layers + 1,
+        memory=replace(memory, repack=0, devices=(device,)),
+        shares=(share,),
+    )
+
+
+def _on_cards(
+    subject: Subject, settings: Settings, memory: MemorySum, budget: Budget, gpu_layers: int
+) -> Placement:
+    """Place the last *gpu_layers* on the cards, and the rest on the host."""
+    shape = subject.architecture
+    output = subject.embedding if gpu_layers > 0 else 0
+    blocks = memory.weights - subject.embedding * (1 if shape.tied_embeddings else 2)
+    first = max(shape.layers + 1 - gpu_layers, 0)
+    used, shares = [], []
+    for device, (start, stop) in zip(
+        budget.devices, _ranges(budget, first, shape.layers + 1), strict=True
+    ):
+        layers = min(stop, shape.layers) - start
+        read = blocks * layers // shape.layers + (output if stop > shape.layers > start - 1 else 0)
+        kept = _kept(subject, memory, start, min(stop, shape.layers))
+        used.append((device.name, read + kept + (memory.compute if stop > start else 0)))
+        shares.append(Share(layers=layers, bytes=read, gpu=device.index))
+    rest = min(first, shape.layers)
+    shares.append(Share(layers=rest, bytes=blocks * rest // shape.layers))
+    copies = output if shape.tied_embeddings else 0
+    on_host = (
+        memory.compute
+        if rest
+        else input_bytes(shape, context=settings.context, ubatch=settings.ubatch)
+    )
+    compute = on_host + sum(memory.compute for share in shares[:-1] if share.bytes)
+    placed = replace(
+        memory,
+        weights=memory.weights + copies,
+        compute=compute,
+        repack=memory.repack if rest else 0,
+        devices=tuple(used),
+    )
+    return Placement(gpu_layers=gpu_layers, memory=placed, shares=tuple(shares))
+
+
+def _ranges(budget: Budget, first: int, stop: int) -> list[tuple[int, int]]:
+    """Share the layers from *first* to *stop* as llama.cpp does: by budget, in order."""
+    total = sum(device.budget for device in budget.devices)
+    ends = [part / total for part in itertools.accumulate(one.budget for one in budget.devices)]
+    count = stop - first
+    owners = [min(bisect.bisect_right(ends, i / count), len(ends) - 1) for i in range(count)]
+    return [
+        (first + bisect.bisect_left(owners, i), first + bisect.bisect_right(owners, i))
+        for i in range(len(ends))
+    ]
+
+
+def _kept(subject: Subject, memory: MemorySum, start: int, stop: int) -> int:
+    """Give the KV cache and recurrent state of the layers from *start* to *stop*, in bytes."""
+    shape = subject.architecture
+    every = shape.layers // shape.full_attention_layers
+    full = stop // every - start // every if stop > start else 0
+    linear = max(stop - start, 0) - full
+    kept = memory.kv_cache * full // shape.full_attention_layers
+    if shape.linear_layers:
+        kept += memory.recurrent_state * linear // shape.linear_layers
+    return kept

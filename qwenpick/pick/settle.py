@@ -1,0 +1,172 @@
+"""The settings of one file: the best that fit, giving way in a fixed order, and saying so.
+
+The order: KV cache to q8_0, a smaller ubatch, no repacked weights, a shorter context;
+and only where none of these lets a model lie on the cards as a whole, layers are left
+to the processor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from qwenpick import units
+from qwenpick.pick import placement
+from qwenpick.pick.budget import Budget, budget_of
+from qwenpick.pick.speed import Rated, Speed, estimate
+from qwenpick.pick.wish import UBATCHES, KvType, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qwenpick.catalog.model import Catalog
+    from qwenpick.hardware.machine import Machine
+    from qwenpick.hardware.measured import Measurement
+    from qwenpick.pick.memory import MemorySum
+    from qwenpick.pick.placement import Placement
+    from qwenpick.pick.subject import Subject
+    from qwenpick.pick.wish import Wish
+
+Verdict = Literal["fits", "tight", "too-slow", "too-big"]
+
+TIGHT = 0.9
+CONTEXTS = (32768, 16384, 8192)
+LAST_CONTEXT = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """All that a pick is asked about."""
+
+    catalog: Catalog
+    machine: Machine
+    wish: Wish
+    measured: Sequence[Measurement] = ()
+
+    @property
+    def budget(self) -> Budget:
+        """What a model may use."""
+        return budget_of(self.machine, self.wish)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A file's settings, its sum and its speed; `fits` where the budget holds them."""
+
+    settings: Settings
+    memory: MemorySum
+    speed: Speed
+    fits: bool
+    tight: bool
+    concessions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give settings, memory and speed with the contract's keys."""
+        speed = self.speed
+        return {
+            "settings": asdict(self.settings),
+            "memory": self.memory.to_json(),
+            "speed": {"decode": speed.decode, "prompt": speed.prompt, "basis": speed.basis},
+        }
+
+
+def settle(subject: Subject, question: Question, *, last_resort: bool = False) -> Settled:
+    """Find the settings for a file; where none fit, give the least demanding ones.
+
+    Args:
+        subject: The file.
+        question: The machine, and what is wished for.
+        last_resort: Whether a context of 4k will do.
+    """
+    budget = question.budget
+    ladder = list(_ladder(subject, question, last_resort=last_resort))
+    least = None
+    for settings in ladder:
+        least = placement.whole(subject, settings, subject.memory(settings), budget)
+        if placement.fits(least, budget):
+            return _settled(subject, settings, least, question, ladder[0])
+    for settings in ladder:
+        memory = subject.memory(settings)
+        for placed in placement.split(subject, settings, memory, budget):
+            if placement.fits(placed, budget):
+                return _settled(subject, settings, placed, question, ladder[0])
+    assert least is not None  # noqa: S101 - a ladder has a rung
+    return _settled(subject, ladder[-1], least, question, ladder[0])
+
+
+def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Iterator[Settings]:
+    """Give the settings to try, from what is wished for down."""
+    wish, machine = question.wish, question.machine
+    most = subject.architecture.context
+    contexts = [wish.context] if wish.context else [*CONTEXTS, *([LAST_CONTEXT] * last_resort)]
+    kv_types: list[KvType] = [wish.kv_type] if wish.kv_type else ["f16", "q8_0"]
+    ubatches = [wish.ubatch] if wish.ubatch else list(UBATCHES)
+    tuned = _tuned(subject, question)
+    repack = wish.repack if wish.repack is not None else bool(tuned and tuned.repack)
+    first = Settings(
+        context=0,
+        kv_type=kv_types[0],
+        threads=tuned.threads if tuned else machine.cpu.usable_threads,
+        ubatch=ubatches[0],
+        repack=repack,
+    )
+    for context in sorted({min(tokens, most) for tokens in contexts}, reverse=True):
+        rung = replace(first, context=context)
+        yield rung
+        for kv_type in kv_types[1:]:
+            rung = replace(rung, kv_type=kv_type)
+            yield rung
+        for ubatch in ubatches[1:]:
+            rung = replace(rung, ubatch=ubatch)
+            yield rung
+        if repack and wish.repack is None:
+            yield replace(rung, repack=False)
+
+
+def _tuned(subject: Subject, question: Question) -> Measurement | None:
+    """Find the settings that decoded this file fastest when it was measured here."""
+    own = [
+        one
+        for one in question.measured
+        if (one.size, one.quant) == (subject.size, subject.quant) and one.decode_rate
+    ]
+    return max(own, key=lambda one: one.decode_rate or 0, default=None)
+
+
+def _settled(
+    subject: Subject, settings: Settings, placed: Placement, question: Question, first: Settings
+) -> Settled:
+    budget = question.budget
+    settings = replace(settings, gpu_layers=placed.gpu_layers)
+    rated = Rated(
+        size=subject.size,
+        quant=subject.quant,
+        gpu_layers=placed.gpu_layers,
+        text_params=subject.architecture.text_params,
+        shares=placed.shares,
+    )
+    return Settled(
+        settings=settings,
+        memory=placed.memory,
+        speed=estimate(rated, question.machine, question.catalog, question.measured),
+        fits=placement.fits(placed, budget),
+        tight=not placement.fits(placed, budget, share=TIGHT),
+        concessions=tuple(_concessions(subject, settings, first, budget)),
+    )
+
+
+def _concessions(
+    subject: Subject, settings: Settings, first: Settings, budget: Budget
+) -> Iterator[str]:
+    """Name what was given way in."""
+    if settings.kv_type != first.kv_type:
+        yield f"KV cache in {settings.kv_type}"
+    if settings.ubatch != first.ubatch:
+        yield f"prompts read {settings.ubatch} tokens at a time"
+    if settings.repack != first.repack:
+        yield "weights not repacked"
+    if settings.context != first.context:
+        yield f"context of {units.context(settings.context)}"
+    layers = subject.architecture.layers + 1
+    if budget.devices and settings.gpu_layers < layers:
+        yield f"{settings.gpu_layers} of {layers} layers on the GPU"

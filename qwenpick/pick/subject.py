@@ -1,0 +1,70 @@
+"""A file that may be picked: one of the catalogue's, or one whose header was read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, recurrent_state_bytes
+
+if TYPE_CHECKING:
+    from qwenpick.catalog.model import Architecture, Model, WeightsFile
+    from qwenpick.pick.wish import Settings
+
+FOUR_BITS = 4
+CHECKPOINTS = 4
+"""Copies of the recurrent state that a conversation may keep to go back to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What the sum, the placement and the estimate need to know of a file."""
+
+    architecture: Architecture
+    file: FileFacts
+    embedding: int
+    """Bytes of the input embedding."""
+    vision: int = 0
+    """Bytes of the vision projector and its work, where pictures are asked for."""
+    size: str | None = None
+    quant: str | None = None
+
+    @property
+    def unread(self) -> int:
+        """Bytes that are hardly read for a token: an input embedding that is only looked up."""
+        return 0 if self.architecture.tied_embeddings else self.embedding
+
+    def memory(self, settings: Settings) -> MemorySum:
+        """Sum what it takes with these settings, everything on the host."""
+        state = recurrent_state_bytes(self.architecture)
+        return memory_sum(
+            self.architecture,
+            self.file,
+            settings,
+            vision=self.vision,
+            checkpoints=CHECKPOINTS * state,
+        )
+
+
+def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> Subject:
+    """Describe a file of the catalogue, whose header nobody has read yet.
+
+    Its embedding is taken to spend as many bits on a weight as the file does on average.
+    """
+    shape = model.architecture
+    projector = model.projector.bytes if vision and model.projector else 0
+    return Subject(
+        architecture=shape,
+        file=FileFacts(bytes=file.bytes),
+        embedding=file.bytes * shape.vocab * shape.hidden // shape.text_params,
+        vision=projector,
+        size=model.size,
+        quant=file.quant,
+    )
+
+
+def bits(quant: str) -> int:
+    """Read the bits that a quantisation is named after: 4 of `UD-Q4_K_XL`, 16 of `BF16`."""
+    match = re.search(r"(?:Q|BF|F)(\d+)", quant.upper())
+    return int(match[1]) if match else 0
