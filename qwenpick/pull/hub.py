@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 import httpx2
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
 from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
-from huggingface_hub.utils import build_hf_headers, logging
+from huggingface_hub.utils import logging
+from huggingface_hub.utils._headers import build_hf_headers
 
 from qwenpick import __version__
 from qwenpick.pull import wire
-from qwenpick.pull.faults import LineError
+from qwenpick.pull.faults import LineError, host_of
 from qwenpick.pull.plan import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
+_ERROR = 40  # logging.ERROR: what the library warns of, we say ourselves
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -29,7 +31,7 @@ class Hub:
     name = "hf"
 
     def __init__(self) -> None:
-        logging.set_verbosity_error()
+        logging.set_verbosity(_ERROR)
         self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
         self._offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
 
@@ -64,7 +66,7 @@ class Hub:
         etag = facts.etag or ""
         if not re.fullmatch(r"[\w.-]{1,128}", etag) or not facts.commit_hash:
             raise LineError(
-                f"{wire.host_of(url)} does not answer as a hub does: no commit or etag.",
+                f"{host_of(url)} does not answer as a hub does: no commit or etag.",
                 hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
             )
         return RemoteFile(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick.pull import cache, verify
-from qwenpick.pull.plan import is_split, weights_of
+from qwenpick.pull.plan import weights_of
 from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def find(reference: Reference, catalog: Catalog) -> Found | None:
         path = demo()
         return Found(path=path, source="demo") if path else None
     if isinstance(reference, HubFile):
-        return _of_hub(reference)
+        return of_hub(reference)
     model = catalog.model(reference.size)
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
     if not model or not file:
@@ -68,7 +68,11 @@ def find_projector(size: str, catalog: Catalog) -> Path | None:
         return None
     wanted = model.projector
     found = copy_of(
-        wanted.name, repo=model.repo, revision=model.revision, size=wanted.bytes, sha256=wanted.sha256
+        wanted.name,
+        repo=model.repo,
+        revision=model.revision,
+        size=wanted.bytes,
+        sha256=wanted.sha256,
     )
     return found.path if found else None
 
@@ -153,14 +157,12 @@ def known(path: Path, catalog: Catalog) -> tuple[str, WeightsFile] | None:
     return None
 
 
-def _of_hub(reference: HubFile) -> Found | None:
+def of_hub(reference: HubFile) -> Found | None:
     """Find a hub file where its branch stood when last asked."""
     here = cache.names(reference.repo, "main")
+    names = weights_of(here, _quant(reference))
     if reference.file:
-        names = (reference.file,) if reference.file in here else ()
-    else:
-        names = weights_of([name for name in here if not is_split(name)], _quant(reference))
-        names = names or weights_of(here, _quant(reference))
+        names = tuple(name for name in here if name == reference.file)
     if not names:
         return None
     path = cache.snapshot(reference.repo, cache.commit_of(reference.repo, "main"), names[0])

@@ -92,6 +92,8 @@ class Plan:
     free: int
     """Bytes that the disk has room for."""
     items: tuple[Item, ...]
+    branch: str = ""
+    """What was asked for where `revision` is the commit that it stands at."""
     size: str | None = None
     quant: str | None = None
 
@@ -122,9 +124,7 @@ def weights_of(names: Sequence[str], quant: str) -> tuple[str, ...]:
     """Give the files of a quantisation: one, or every part of a split file, in order."""
     wanted = quant.casefold()
     matching = [
-        name
-        for name in names
-        if _is_weights(name) and (quant_of(name) or "").casefold() == wanted
+        name for name in names if _is_weights(name) and (quant_of(name) or "").casefold() == wanted
     ]
     matching.sort(key=lambda name: (name.count("/"), len(name), name))
     return parts_of(matching[0], names) if matching else ()

@@ -5,6 +5,7 @@ A proof holds while the file's length and time of change are the same.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -89,4 +90,5 @@ def _write(proofs: dict[str, Any]) -> None:
         draft.write_text(json.dumps(proofs, indent=1), encoding="utf-8")
         draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()

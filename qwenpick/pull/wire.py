@@ -114,7 +114,17 @@ def pause(error: LineError, wait: float, watch: Watcher) -> None:
 
 def cause(error: Exception, url: str, *, what: str) -> LineError:
     """Say what a failed exchange failed from."""
-    host = host_of(url)
+    answer = getattr(error, "response", None)
+    if answer is not None and (
+        said := faults.refused(answer.status_code, answer.headers, url, what=what)
+    ):
+        return said
+    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
+        return _unreached(error, url)
+    return _failed(error, host_of(url), what)
+
+
+def _failed(error: Exception, host: str, what: str) -> LineError:
     if isinstance(error, LineError):
         return error
     if isinstance(error, httpx2.TooManyRedirects):
@@ -122,19 +132,12 @@ def cause(error: Exception, url: str, *, what: str) -> LineError:
             f"{host} sends us in a circle (too many redirects).",
             hint="Check HF_ENDPOINT: is it a hub's address?",
         )
-    answer = getattr(error, "response", None)
-    if answer is not None and (
-        said := faults.refused(answer.status_code, answer.headers, url, what=what)
-    ):
-        return said
     if isinstance(error, httpx2.ReadTimeout):
         return LineError(
             f"{host} has gone silent: no byte for {_timeout().read:.0f} s.",
             hint=KEPT,
             transient=True,
         )
-    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
-        return _unreached(error, url)
     if isinstance(error, httpx2.HTTPError):
         return LineError(f"The line to {host} broke.", hint=KEPT, transient=True)
     return LineError(
@@ -154,18 +157,21 @@ def _unreached(error: Exception, url: str) -> LineError:
         )
     if isinstance(error, httpx2.ProxyError) or proxy:
         name = host_of(proxy) if proxy else "the proxy"
-        message, hint = f"The proxy {name} does not let us through to {host}.", (
-            "Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+        message, hint = (
+            f"The proxy {name} does not let us through to {host}.",
+            ("Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."),
         )
     elif any(isinstance(reason, socket.gaierror) for reason in reasons):
-        message, hint = f"There is no address for {host} (DNS).", (
-            "Check the network, or set HF_ENDPOINT to a mirror."
+        message, hint = (
+            f"There is no address for {host} (DNS).",
+            ("Check the network, or set HF_ENDPOINT to a mirror."),
         )
     elif isinstance(error, httpx2.ConnectTimeout):
         message, hint = f"{host} does not answer.", "Check the network or a firewall."
     elif any(isinstance(reason, ConnectionRefusedError) for reason in reasons):
-        message, hint = f"Nothing answers at {host} (connection refused).", (
-            "Check the network and HF_ENDPOINT."
+        message, hint = (
+            f"Nothing answers at {host} (connection refused).",
+            ("Check the network and HF_ENDPOINT."),
         )
     else:
         message, hint = f"There is no way to {host}: is the network up?", "Check the network."
