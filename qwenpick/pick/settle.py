@@ -7,8 +7,8 @@ to the processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from qwenpick import units
 from qwenpick.pick import placement
@@ -59,6 +59,15 @@ class Settled:
     fits: bool
     tight: bool
     concessions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give settings, memory and speed with the contract's keys."""
+        speed = self.speed
+        return {
+            "settings": asdict(self.settings),
+            "memory": self.memory.to_json(),
+            "speed": {"decode": speed.decode, "prompt": speed.prompt, "basis": speed.basis},
+        }
 
 
 def settle(subject: Subject, question: Question, *, last_resort: bool = False) -> Settled:

@@ -34,6 +34,7 @@ _MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 _ROPE_SCALINGS = ("", "none", "linear", "yarn", "longrope")
 _NOT_WEIGHTS = frozenset({"I8", "I16", "I64", "F64", "Q8_1", "Q8_K"})
 """Types that hold intermediate results: no matrix is multiplied with them (ggml-cpu.c)."""
+_ELEMENTWISE = r"norm\.weight$|\.bias$|ssm_a$|ssm_conv1d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +168,9 @@ def _faults(header: Header, shape: Architecture) -> Iterator[str]:
         if tensor.type in _NOT_WEIGHTS:
             yield f"{tensor.name} is of the type {tensor.type}"
         # ggml-cpu: element-wise operations take a right-hand side of F32 only
-        if tensor.type != "F32" and re.search(r"norm\.weight$|\.bias$|ssm_(a|conv1d)", tensor.name):
+        if tensor.type != "F32" and re.search(
+            r"norm\.weight$|\.bias$|ssm_a$|ssm_conv1d", tensor.name
+        ):
             yield f"{tensor.name} is of the type {tensor.type}"
 
 

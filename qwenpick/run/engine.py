@@ -1,0 +1,294 @@
+"""The engine: llama.cpp through its low-level bindings. The only file that imports llama_cpp.
+
+It knows tokens, positions and states; it knows nothing about messages, templates or sampling.
+One context, one sequence, one user at a time: `stop` alone may be called from another thread or
+a signal handler. Import it late: llama_cpp takes about 0.2 s.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qwenpick.errors import EngineMissingError, RunError
+from qwenpick.run.log import Log
+
+try:
+    import llama_cpp.llama_cpp as lib
+except (ImportError, OSError, RuntimeError) as _error:
+    raise EngineMissingError(
+        f"The engine is not installed here ({_error}).", hint="Type: qwenpick engine install"
+    ) from None
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from qwenpick.run.settings import Arguments
+
+_SEQUENCE = 0
+_ABORTED = 2  # what llama_decode returns after its abort callback said so (llama.h)
+_PIECE_BYTES = 256  # room for one token's text; asked again where it is longer
+
+_log = Log()
+_log_callback = lib.llama_log_callback(_log.take)
+lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
+lib.llama_backend_init()
+
+
+class StoppedError(Exception):
+    """A call of the engine was stopped; the context must be restored before it is used."""
+
+
+class Engine:
+    """One model and one context.
+
+    Args:
+        path: A GGUF file whose header was checked: llama.cpp ends the process on some others.
+        arguments: How to load it.
+
+    Raises:
+        RunError: llama.cpp refuses the file, or has no memory for it.
+    """
+
+    def __init__(self, path: Path, arguments: Arguments) -> None:
+        _log.start()
+        self.path = path
+        self._model = _load(path, arguments)
+        self._context = _make_context(self._model, arguments)
+        self.buffers = _log.buffers()
+        """Bytes of each part that llama.cpp reported."""
+        self._vocab = lib.llama_model_get_vocab(self._model)
+        self._memory = lib.llama_get_memory(self._context)
+        self._batch = lib.llama_batch_init(arguments.n_batch, 0, 1)
+        for index in range(arguments.n_batch):
+            self._batch.n_seq_id[index] = 1
+            self._batch.seq_id[index][0] = _SEQUENCE
+        self._stop = ctypes.create_string_buffer(2)
+        self._callback = _abort_callback()
+        lib.llama_set_abort_callback(self._context, self._callback, ctypes.addressof(self._stop))
+        self.n_ctx: int = lib.llama_n_ctx(self._context)
+        self.n_batch = arguments.n_batch
+        self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
+        self.recurrent = bool(
+            lib.llama_model_is_hybrid(self._model) or lib.llama_model_is_recurrent(self._model)
+        )
+        """Whether the model keeps a state that can't be rolled back without a checkpoint."""
+
+    def close(self) -> None:
+        """Free the context and the model; nothing may be called afterwards."""
+        if self._context:
+            lib.llama_batch_free(self._batch)
+            lib.llama_free(self._context)
+            lib.llama_model_free(self._model)
+            self._context = None
+
+    # Reading
+
+    def read(self, tokens: Sequence[int], position: int, *, logits: bool) -> None:
+        """Read up to n_batch tokens, the first at *position*.
+
+        Raises:
+            StoppedError: `stop` was called.
+            RunError: llama.cpp can't: no room in the cache, or a state that does not fit.
+        """
+        batch = self._batch
+        for index, token in enumerate(tokens):
+            batch.token[index] = token
+            batch.pos[index] = position + index
+            batch.logits[index] = 0
+        batch.n_tokens = len(tokens)
+        batch.logits[len(tokens) - 1] = logits
+        self.check_read(lib.llama_decode(self._context, batch))
+
+    def check_read(self, code: int) -> None:
+        """Turn what llama_decode returned into the errors of `read`."""
+        if self._stop.raw[0] or code == _ABORTED:
+            raise StoppedError
+        if code:
+            raise RunError(
+                f"The engine could not read on (llama_decode gave {code}).", hint=_log.last_error()
+            )
+
+    def logits(self) -> NDArray[np.float32]:
+        """Give the logits of the last token read, shape (n_vocab,): valid until the next read.
+
+        The array is llama.cpp's own memory, so a sampler may write into it.
+        """
+        row = lib.llama_get_logits_ith(self._context, -1)
+        if not row:
+            raise RunError("The engine gave no logits.", hint=_log.last_error())
+        floats = (ctypes.c_float * self.n_vocab).from_address(ctypes.addressof(row.contents))
+        return np.asarray(memoryview(floats).cast("B").cast("f"))
+
+    def stop(self) -> None:
+        """Stop what is being read, within about 20 ms, and all that follows until `go_on`."""
+        self._stop[0] = b"\1"
+
+    def go_on(self) -> None:
+        """Allow reading again."""
+        self._stop[0] = b"\0"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called and `go_on` was not."""
+        return self._stop.raw[0] != 0
+
+    # The state
+
+    def end(self) -> int:
+        """Give the position after the last one in the cache, 0 where it is empty."""
+        return int(lib.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
+
+    def clear(self) -> None:
+        """Forget everything that was read."""
+        lib.llama_memory_clear(self._memory, True)
+
+    def cut(self, position: int) -> bool:
+        """Forget all from *position* on; false where the model can't, and nothing is sure."""
+        done = bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1))
+        return done and self.end() == position
+
+    def state_bytes(self, *, whole: bool = False) -> int:
+        """Give the bytes that `save_state` would take now."""
+        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        return int(lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, flags))
+
+    def save_state(
+        self, *, whole: bool = False, into: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.uint8]:
+        """Copy the recurrent state, or with *whole* the cache too; *into* is used if it is as long.
+
+        An array that is written over costs no page faults.
+        """
+        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        size = self.state_bytes(whole=whole)
+        data = into if into is not None and into.size == size else np.empty(size, np.uint8)
+        written = lib.llama_state_seq_get_data_ext(
+            self._context, _bytes_at(data), size, _SEQUENCE, flags
+        )
+        return data[:written]
+
+    def load_state(self, data: NDArray[np.uint8], position: int, *, whole: bool = False) -> bool:
+        """Put back a state that `save_state` gave at *position*; false where that did not work.
+
+        First the state, then the cut: the other way round stale cells stay. That both say yes
+        is no proof, so the position is looked at.
+        """
+        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        taken = lib.llama_state_seq_set_data_ext(
+            self._context, _bytes_at(data), data.size, _SEQUENCE, flags
+        )
+        return bool(taken == data.size and self.cut(position))
+
+    # The vocabulary
+
+    def tokens(self, text: str, *, special: bool = True) -> list[int]:
+        """Turn text into tokens; with *special*, control tokens written out are read as such."""
+        data = text.encode()
+        room = len(data) + 8
+        tokens = (lib.llama_token * room)()
+        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
+        if count < 0:
+            raise RunError("The engine can't turn this text into tokens.", hint=_log.last_error())
+        return tokens[:count]
+
+    def text(self, token: int, *, special: bool = False) -> bytes:
+        """Give the bytes of a token, not always whole characters; control tokens have none."""
+        room = _PIECE_BYTES
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            count = lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
+            if count >= 0:
+                return buffer.raw[:count]
+            room = -count
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends the answer."""
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def begins_with(self) -> int | None:
+        """Give the token that every text must begin with, None where the model wants none."""
+        wanted = lib.llama_vocab_get_add_bos(self._vocab)
+        return int(lib.llama_vocab_bos(self._vocab)) if wanted else None
+
+    def special_text(self, name: str) -> str:
+        """Give the text of the token `bos` or `eos`, empty where the model has none."""
+        token = {"bos": lib.llama_vocab_bos, "eos": lib.llama_vocab_eos}[name](self._vocab)
+        return self.text(token, special=True).decode(errors="replace") if token >= 0 else ""
+
+    def chat_template(self) -> str | None:
+        """Give the chat template of the file, None where it has none."""
+        template = lib.llama_model_chat_template(self._model, None)
+        return template.decode() if template else None
+
+    @property
+    def handles(self) -> tuple[Any, Any]:
+        """The model and the context, for the projector of pictures and nothing else."""
+        return self._model, self._context
+
+
+def version() -> str:
+    """Give the version of the bindings."""
+    import llama_cpp  # noqa: PLC0415 - its parent is loaded already
+
+    return str(llama_cpp.__version__)
+
+
+def _load(path: Path, arguments: Arguments) -> Any:  # noqa: ANN401 - a C pointer
+    params = lib.llama_model_default_params()
+    params.n_gpu_layers = arguments.n_gpu_layers
+    params.use_extra_bufts = arguments.use_extra_bufts
+    model = lib.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise RunError(
+            f"The engine can't load {path.name}: {_log.last_error() or 'it gives no reason'}.",
+            hint="Check the file with: qwenpick verify; the engine with: qwenpick engine",
+        )
+    return model
+
+
+def _make_context(model: Any, arguments: Arguments) -> Any:  # noqa: ANN401 - C pointers
+    params = lib.llama_context_default_params()
+    params.n_ctx = arguments.n_ctx
+    params.n_batch = arguments.n_batch
+    params.n_ubatch = arguments.n_ubatch
+    params.n_outputs_max = arguments.n_outputs_max
+    params.n_seq_max = 1
+    params.n_threads = arguments.n_threads
+    params.n_threads_batch = arguments.n_threads
+    params.type_k = arguments.type_k
+    params.type_v = arguments.type_v
+    params.flash_attn_type = (
+        lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        if arguments.flash_attention
+        else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
+    context = lib.llama_init_from_model(model, params)
+    if not context:
+        lib.llama_model_free(model)
+        raise RunError(
+            f"The engine can't make a context of {arguments.n_ctx:,} tokens: "
+            f"{_log.last_error() or 'it gives no reason'}.",
+            hint="Try a shorter one: --context 8k",
+        )
+    return context
+
+
+def _abort_callback() -> Any:  # noqa: ANN401 - a C function pointer
+    """Make a callback of libc's strlen, which costs nothing: a Python one takes the GIL.
+
+    Given a two-byte buffer it answers 0 while that is empty, and 1 once a byte stands in it.
+    """
+    name = "msvcrt" if sys.platform == "win32" else None
+    return ctypes.cast(ctypes.CDLL(name).strlen, lib.ggml_abort_callback)
+
+
+def _bytes_at(data: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - a C pointer
+    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

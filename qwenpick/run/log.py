@@ -1,0 +1,50 @@
+"""What the engine says while it loads: its buffers, and why it failed."""
+
+from __future__ import annotations
+
+import re
+
+from qwenpick.units import MIB
+
+_BUFFER = re.compile(r"(\S+)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([\d.]+) MiB")
+_PARTS = {
+    "model": "weights",
+    "KV": "kv_cache",
+    "RS": "recurrent_state",
+    "compute": "compute",
+    "output": "output",
+}
+_ERROR_LEVEL = 3  # ggml.h: GGML_LOG_LEVEL_ERROR
+
+
+class Log:
+    """Collects llama.cpp's lines; nothing of it goes to the terminal."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[int, str]] = []
+
+    def take(self, level: int, text: bytes, _data: object) -> None:
+        """Take a piece of log: the callback of llama_log_set."""
+        if level == _ERROR_LEVEL or b"buffer size" in text:
+            self._lines.append((level, text.decode(errors="replace")))
+
+    def start(self) -> None:
+        """Forget what was said before."""
+        self._lines.clear()
+
+    def buffers(self) -> dict[str, int]:
+        """Sum up the buffers that were reported, in bytes, by part."""
+        found = dict.fromkeys(
+            ("weights", "repack", "kv_cache", "recurrent_state", "compute", "output"), 0
+        )
+        for _, line in self._lines:
+            if match := _BUFFER.search(line):
+                name, kind, size = match.groups()
+                part = "repack" if kind == "model" and "REPACK" in name else _PARTS[kind]
+                found[part] += int(float(size) * MIB)
+        return found
+
+    def last_error(self) -> str:
+        """Give the last error's own words, empty where there was none."""
+        errors = [line.strip() for level, line in self._lines if level == _ERROR_LEVEL]
+        return errors[-1].split(": ", 1)[-1].rstrip(".") if errors else ""

@@ -1,0 +1,168 @@
+"""Messages to a prompt: the model file's own chat template, tokens, pieces.
+
+Templates are foreign code, so jinja2's sandbox runs them, with what templates expect to be there
+(`raise_exception`, `strftime_now`, `tojson` without escapes), as transformers renders them
+(its utils/chat_template_utils.py).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from qwenpick.errors import RunError
+from qwenpick.run.pieces import ImagePiece, Piece, Prompt, TextPiece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from qwenpick.run.engine import Engine
+
+    Message = Mapping[str, Any]
+
+AHEAD_STEP = 128
+"""Answers are read in calls of so many tokens: reading ahead may be stopped at any time, and what
+it has read is kept up to the last whole call."""
+IMAGE = "<|image_pad|>"
+"""What Qwen's template writes where a picture stands."""
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""For files without a template: what most models of today understand."""
+
+
+class Template:
+    """A chat template, compiled.
+
+    Args:
+        source: The jinja2 text.
+        names: Further names that it may use, such as `bos_token`.
+
+    Raises:
+        RunError: It is no template.
+    """
+
+    def __init__(self, source: str, names: Mapping[str, str]) -> None:
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        )
+        environment.filters["tojson"] = _tojson
+        environment.globals |= {"raise_exception": _refuse, "strftime_now": _now, **names}
+        try:
+            self._template = environment.from_string(source)
+        except TemplateSyntaxError as error:
+            raise RunError(f"The model's chat template is broken: {error}.") from None
+
+    def render(
+        self, messages: Sequence[Message], *, generate: bool = True, **values: object
+    ) -> str:
+        """Write the messages out, with *generate* up to where the answer begins.
+
+        Raises:
+            RunError: The template refuses them.
+        """
+        try:
+            return self._template.render(
+                messages=messages, add_generation_prompt=generate, **values
+            )
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise RunError(f"The model's chat template refuses this: {error}.") from None
+
+
+class Scribe:
+    """Turns messages into prompts for one engine."""
+
+    def __init__(self, engine: Engine, template: str | None = None) -> None:
+        names = {f"{name}_token": engine.special_text(name) for name in ("bos", "eos")}
+        self._engine = engine
+        self._template = Template(template or engine.chat_template() or CHATML, names)
+        self._opening = self._find_opening()
+        image = engine.tokens(IMAGE)
+        self._image = image[0] if len(image) == 1 else None
+
+    def prompt(
+        self,
+        messages: Sequence[Message],
+        *,
+        thinking: bool,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        pictures: Sequence[ImagePiece] = (),
+    ) -> Prompt:
+        """Make the prompt whose continuation is the next answer.
+
+        Args:
+            messages: `role` and `content`, and what else the template knows.
+            thinking: Given to the template as `enable_thinking`.
+            tools: Function descriptions, passed on to the template.
+            pictures: One for each place of a picture in the messages, in their order.
+        """
+        text = self._template.render(
+            messages, enable_thinking=thinking, tools=list(tools) if tools else None
+        )
+        left = iter(pictures)
+        pieces: list[Piece] = []
+        starts: list[int] = []
+        for part in self._parts(self._tokens(text)):
+            starts.append(len(pieces))
+            pieces += self._cut(part, left)
+        open_thought = text.rstrip().endswith("<think>")
+        return Prompt(pieces=tuple(pieces), starts=tuple(starts), thinking=open_thought)
+
+    def _tokens(self, text: str) -> list[int]:
+        tokens, first = self._engine.tokens(text), self._engine.begins_with()
+        return tokens if first is None or tokens[:1] == [first] else [first, *tokens]
+
+    def _find_opening(self) -> list[int]:
+        """Give the tokens that open an answer: the marker of a message and the role."""
+        question = [{"role": "user", "content": "x"}]
+        without = self._template.render(question, generate=False, enable_thinking=False)
+        text = self._template.render(question, enable_thinking=False)
+        if not text.startswith(without) or text == without:
+            return []
+        return self._engine.tokens(text[len(without) :])[:2]
+
+    def _parts(self, tokens: list[int]) -> Iterator[list[int]]:
+        """Split at message boundaries."""
+        marker = self._opening[0] if self._opening else None
+        begin = 0
+        for index, token in enumerate(tokens):
+            if token == marker and index > begin:
+                yield tokens[begin:index]
+                begin = index
+        yield tokens[begin:]
+
+    def _cut(self, part: list[int], pictures: Iterator[ImagePiece]) -> Iterator[Piece]:
+        """Cut a message into pieces, and put its pictures in their places."""
+        answer = self._opening and part[:2] == self._opening
+        step = min(AHEAD_STEP, self._engine.n_batch) if answer else self._engine.n_batch
+        begin = 0
+        for index, token in enumerate([*part, None]):
+            picture = None
+            if token is not None and token == self._image:
+                picture = next(pictures, None)
+            if picture or token is None:
+                for at in range(begin, index, step):
+                    yield TextPiece(tuple(part[at : min(at + step, index)]))
+                begin = index + 1
+            if picture:
+                yield picture
+
+
+def _tojson(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)
+
+
+def _now(form: str) -> str:
+    return dt.datetime.now().astimezone().strftime(form)

@@ -1,0 +1,178 @@
+"""One answer, token by token: text out of bytes, thinking out of text, and when to end."""
+
+from __future__ import annotations
+
+import codecs
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qwenpick.run.engine import StoppedError
+from qwenpick.run.events import Answer, Thinking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qwenpick.run.checkpoints import Reader
+    from qwenpick.run.events import Finish
+    from qwenpick.run.sampling import Sampler
+
+OPEN, CLOSE = "<think>", "</think>"
+_PERIODS = 256
+_LOOP_TOKENS, _LOOP_TIMES = 96, 4
+"""A loop: the last 96 tokens, and at least four times the same ones, of a period up to 256."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What ends an answer besides the model."""
+
+    max_tokens: int | None = None
+    think_budget: int | None = None
+    stop: tuple[str, ...] = ()
+    guard: bool = True
+    """Whether repetition ends it."""
+
+
+class Loop:
+    """Notices that the last tokens repeat those before, with any period up to 256."""
+
+    def __init__(self) -> None:
+        self._last = np.full(_PERIODS, -1, np.int32)  # the newest first
+        self._runs = np.zeros(_PERIODS, np.int32)
+        self._enough = np.maximum(_LOOP_TOKENS, (_LOOP_TIMES - 1) * np.arange(1, _PERIODS + 1))
+
+    def closes(self, token: int) -> bool:
+        """Take the next token; say whether it closes a loop."""
+        self._runs = np.where(self._last == token, self._runs + 1, 0)
+        self._last[1:] = self._last[:-1]
+        self._last[0] = token
+        return bool((self._runs >= self._enough).any())
+
+
+class Splitter:
+    """Splits a stream of text into thinking and answer, and ends it at a stop text.
+
+    What could be the beginning of a tag or of a stop text is held back until it is known.
+    """
+
+    def __init__(self, stop: tuple[str, ...], *, thinking: bool) -> None:
+        self.thinking = thinking
+        self.stopped = False
+        self.texts = {True: "", False: ""}
+        self._stop = stop
+        self._held = ""
+
+    def feed(self, text: str, *, last: bool = False) -> Iterator[Thinking | Answer]:
+        """Take more text; with *last* nothing is held back any more."""
+        self._held += text
+        while not self.stopped:
+            found = min(
+                ((at, tag) for tag in self._tags() if (at := self._held.find(tag)) >= 0),
+                default=None,
+            )
+            if found is None:
+                break
+            at, tag = found
+            yield from self._give(self._held[:at])
+            self._held = self._held[at + len(tag) :]
+            if tag in self._stop:
+                self.stopped, self._held = True, ""
+            else:
+                self.thinking = tag == OPEN
+        kept = 0 if last else self._open_end()
+        cut = len(self._held) - kept
+        ready, self._held = self._held[:cut], self._held[cut:]
+        yield from self._give(ready)
+
+    def _tags(self) -> tuple[str, ...]:
+        """Give what would end the present part; only an answer's very start opens a thought."""
+        if self.thinking:
+            return (CLOSE,)
+        fresh = not self.texts[False].strip() and not self.texts[True]
+        return (OPEN, *self._stop) if fresh else self._stop
+
+    def _open_end(self) -> int:
+        """Count the characters at the end that a tag could begin with."""
+        longest = 0
+        for tag in self._tags():
+            for length in range(min(len(tag) - 1, len(self._held)), longest, -1):
+                if self._held.endswith(tag[:length]):
+                    longest = length
+                    break
+        return longest
+
+    def _give(self, text: str) -> Iterator[Thinking | Answer]:
+        if not self.texts[self.thinking]:
+            text = text.lstrip()
+        if text:
+            self.texts[self.thinking] += text
+            yield Thinking(text) if self.thinking else Answer(text)
+
+
+class Reply:
+    """Writes one answer behind the prompt that *reader* has read.
+
+    After `write` has ended: `finish`, `tokens`, `first_at` and `last_at` (time.perf_counter).
+    """
+
+    def __init__(self, reader: Reader, sampler: Sampler, limits: Limits) -> None:
+        self._reader, self._sampler, self._limits = reader, sampler, limits
+        self._engine = reader.engine
+        self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
+        self.finish: Finish = "stop"
+        self.tokens: list[int] = []
+        self.first_at: float | None = None
+        self.last_at: float | None = None
+        self.texts = {True: "", False: ""}
+
+    def write(self, *, thinking: bool) -> Iterator[Thinking | Answer]:
+        """Write until the model, a limit or `Engine.stop` ends it.
+
+        Args:
+            thinking: Whether the prompt ends inside an open thought.
+        """
+        split = Splitter(self._limits.stop, thinking=thinking)
+        self.texts = split.texts
+        try:
+            yield from self._tokens(split)
+        except StoppedError:
+            self.finish = "interrupted"
+        yield from split.feed(self._bytes.decode(b"", final=True), last=True)
+
+    def _tokens(self, split: Splitter) -> Iterator[Thinking | Answer]:
+        loop, thought = Loop(), 0
+        while True:
+            token = self._sampler.sample(self._engine.logits(), masked=not split.thinking)
+            self.last_at = time.perf_counter()
+            self.first_at = self.first_at or self.last_at
+            if self._engine.ends(token):
+                return
+            self.tokens.append(token)
+            yield from split.feed(self._bytes.decode(self._engine.text(token)))
+            if split.stopped:
+                return
+            if self._limits.guard and loop.closes(token):
+                self.finish = "loop"
+                return
+            if self._full():
+                self.finish = "length"
+                return
+            thought += split.thinking
+            closing = split.thinking and thought == self._limits.think_budget
+            for following in [token, *(self._closing() if closing else ())]:
+                self._reader.write(following)
+            if closing:
+                yield from split.feed(CLOSE)
+
+    def _full(self) -> bool:
+        limit = self._limits.max_tokens
+        # one cell for this token, and some for a thought that has to be closed
+        room = self._engine.n_ctx - self._reader.n_tokens - 8
+        return room <= 0 or (limit is not None and len(self.tokens) >= limit)
+
+    def _closing(self) -> list[int]:
+        """Give the tokens that end a thought whose budget is used up."""
+        return self._engine.tokens(f"\n{CLOSE}\n\n")
