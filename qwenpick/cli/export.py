@@ -41,8 +41,10 @@ def as_markdown(messages: Sequence[Message], *, title: str) -> str:
     for message in messages:
         parts.append(f"## {_SPEAKERS.get(message['role'], message['role'])}")
         parts.append(text_of(message))
-        for call in message.get("tool_calls", ()):
-            parts.append(f"```json\n{json.dumps(call['function'], ensure_ascii=False)}\n```")
+        parts += [
+            f"```json\n{json.dumps(call['function'], ensure_ascii=False)}\n```"
+            for call in message.get("tool_calls", ())
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -38,7 +38,8 @@ def apply(manner: Manner, name: str, value: str) -> str:
         manner.overrides = others if value in _OFF else others | {key: _number(name, value)}
     elif name in _LIMITS:
         limit = None if value in _OFF else _whole(name, value)
-        manner.limits = replace(manner.limits, **{name.replace("-", "_"): limit})
+        changed: dict[str, Any] = {name.replace("-", "_"): limit}
+        manner.limits = replace(manner.limits, **changed)
     elif name == "stop":
         manner.limits = replace(manner.limits, stop=() if value in _OFF else (value,))
     elif name == "seed":
