@@ -183,7 +183,9 @@ class Slash:
             ),
         ]
         buffers = self.host.conversation.engine.buffers
-        rows += [(part.replace("_", " "), units.memory(size)) for part, size in buffers.items()]
+        rows += [
+            (part.replace("_", " "), units.memory(size)) for part, size in buffers.items() if size
+        ]
         render.pairs(self.out, rows)
 
     def _context(self, _argument: str) -> None:

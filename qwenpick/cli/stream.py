@@ -232,7 +232,7 @@ class AnswerStream:
                 self._next_draw, self._status = 0.0, ""
             return finished + self._blocks.feed(event.text)
         elif isinstance(event, Notice):
-            return self._dim(event.text)
+            return [*self._thought(), *self._blocks.finish(), *self._dim(event.text)]
         else:
             self._status = ""
             return [*self._thought(), *self._blocks.finish(), *self._ending(event.turn)]

@@ -152,6 +152,7 @@ class Terminal:
                         self._host.keep()
             finally:
                 show.close()
+        self._out.print()
 
     def _take_keys(self, keys: str, show: Any) -> None:  # noqa: ANN401 - one of two streams
         for _ in range(keys.count(CTRL_T)):
