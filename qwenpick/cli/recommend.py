@@ -61,7 +61,7 @@ class WishOptions:
             raise UsageError("The context is empty.", hint="Write it as 8192 or 8k.")
         if context and context > LONGEST_CONTEXT:
             raise UsageError(
-                f"A context of {context:,} is more than the models can take.",
+                f"A context of {self.context} is more than the models can take.",
                 hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
             )
         if self.min_speed is not None and not 0 < self.min_speed < float("inf"):
