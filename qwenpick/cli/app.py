@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import machine, recommend
+from qwenpick.cli import chat, machine, recommend
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -40,6 +40,7 @@ def root(
 app.command()(recommend.recommend)
 app.command()(recommend.guide)
 app.command()(machine.probe)
+app.command()(chat.chat)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -61,7 +61,7 @@ class WishOptions:
             raise UsageError("The context is empty.", hint="Write it as 8192 or 8k.")
         if context and context > LONGEST_CONTEXT:
             raise UsageError(
-                f"A context of {context:,} is more than the models can take.",
+                f"A context of {self.context} is more than the models can take.",
                 hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
             )
         if self.min_speed is not None and not 0 < self.min_speed < float("inf"):
@@ -188,12 +188,14 @@ def recommend(
     from qwenpick.catalog.table import load  # noqa: PLC0415 - not needed for --help
     from qwenpick.pick.explain import recommend as answer  # noqa: PLC0415 - the same
 
+    if plot:
+        from qwenpick.cli.plot import check, draw  # noqa: PLC0415 - only where it is asked for
+
+        check(plot)
     catalog = load()
     question = machine.question(wish.wish(size, quant.chosen(), catalog), catalog)
     found = answer(question, everything=everything)
     if plot:
-        from qwenpick.cli.plot import draw  # noqa: PLC0415 - matplotlib costs a second
-
         draw(question, plot)
     emit(Recommended(found, everything), as_json=as_json)
 

@@ -29,6 +29,15 @@ def compute_bytes(arch: Architecture, *, context: int, ubatch: int, kv_type: KvT
     return max(stages) + mask + rotation
 
 
+def input_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
+    """Size what the host prepares where cards do the work: embedded tokens and the mask.
+
+    llama.cpp logs it as the host's compute buffer beside a card's (ggml-backend.cpp keeps a
+    graph's inputs on the host).
+    """
+    return F32 * ubatch * arch.hidden + F16 * ubatch * context
+
+
 def _feed_forward(arch: Architecture, batch: int) -> int:
     """Input, residual and norm; gate, up and their product."""
     return F32 * batch * 3 * (arch.hidden + arch.ffn)

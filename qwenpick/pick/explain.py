@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
 from qwenpick.errors import NothingFitsError
+from qwenpick.pick.changes import changes
 from qwenpick.pick.choose import Candidate, Candidates, choose
 from qwenpick.pick.guide import GuideRow, row_for
 from qwenpick.pick.settle import CONTEXTS, Question
@@ -107,7 +108,7 @@ def recommend(question: Question, *, everything: bool = False) -> Recommendation
         budget=question.budget.total,
         pick=pick,
         reason=_reason(candidates, pick),
-        changes=tuple(_changes(candidates, pick)),
+        changes=tuple(changes(candidates, pick)),
         row=row,
         agrees=pick.model.size in row.sizes,
         guide_note=_guide_note(candidates, pick, row),
@@ -196,48 +197,7 @@ def _guide_note(candidates: Candidates, pick: Candidate, row: GuideRow) -> str:
     slow = max(fitting, key=lambda one: one.settled.speed.decode or 0)
     if slow.verdict == "too-slow":
         return against(candidates, slow, pick)
-    return f"{pick.model.size.upper()} scores {pick.quality}, {size} {fitting[0].quality}"
-
-
-def _changes(candidates: Candidates, pick: Candidate) -> Iterator[str]:
-    """Name the nearest changes of the question that would win a better answer."""
-    better = [
-        one
-        for one in candidates.walk(lambda _, file: bits(file.quant) >= FOUR_BITS)
-        if one.quality > pick.quality
-    ]
-    budget = candidates.question.budget.total
-    big = [one for one in better if one.verdict == "too-big"]
-    reachable = [one for one in big if one.settled.speed.reaches(candidates.floor)]
-    if reachable:
-        one = min(reachable, key=lambda one: one.settled.memory.total)
-        short = one.settled.memory.total - budget
-        if short > 0:
-            yield f"{units.memory(short)} more and it is {one.name}"
-    slow = [one for one in better if one.verdict == "too-slow" and one.settled.speed.decode]
-    if slow:
-        one = max(slow, key=lambda one: one.settled.speed.decode or 0)
-        speed = math.floor((one.settled.speed.decode or 0) * 10) / 10
-        yield f"--min-speed {speed:g} and it is {one.name}"
-    settings = pick.settled.settings
-    if settings.kv_type != "f16" and candidates.question.wish.kv_type is None:
-        shorter = [tokens for tokens in CONTEXTS if tokens < settings.context]
-        if shorter:
-            yield from _without_concession(candidates, pick, shorter)
-
-
-def _without_concession(
-    candidates: Candidates, pick: Candidate, contexts: list[int]
-) -> Iterator[str]:
-    """Find the longest shorter context at which the KV cache stays as it is."""
-    for context in contexts:
-        question = replace(
-            candidates.question, wish=replace(candidates.question.wish, context=context)
-        )
-        one = Candidates(question).of(pick.model, pick.file, pick.quality)
-        if one.settled.fits and one.settled.settings.kv_type == "f16":
-            yield f"a context of {units.context(context)} and the KV cache stays f16"
-            return
+    return f"{pick.model.size.upper()} fits, and scores {pick.quality} to {fitting[0].quality}"
 
 
 def _notes(candidates: Candidates, pick: Candidate) -> Iterator[str]:

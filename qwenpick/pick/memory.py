@@ -7,8 +7,8 @@ engine then reports is checked against it in benchmarks/memory.py (docs/memory.m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from qwenpick.pick.compute import compute_bytes
 from qwenpick.units import CONTEXT_STEP
@@ -73,6 +73,14 @@ class MemorySum:
     def host(self) -> int:
         """What of the total is not on a device."""
         return self.total - sum(size for _, size in self.devices)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the contract's keys."""
+        return asdict(self) | {
+            "total": self.total,
+            "host": self.host,
+            "devices": [{"name": name, "bytes": size} for name, size in self.devices],
+        }
 
 
 def memory_sum(

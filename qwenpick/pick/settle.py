@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
-from qwenpick.pick.memory import MemorySum, memory_sum
 from qwenpick.pick.speed import Rated, Speed, estimate
 from qwenpick.pick.wish import UBATCHES, KvType, Settings
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
     from qwenpick.hardware.machine import Machine
     from qwenpick.hardware.measured import Measurement
+    from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.subject import Subject
     from qwenpick.pick.wish import Wish
@@ -82,11 +82,11 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
     ladder = list(_ladder(subject, question, last_resort=last_resort))
     least = None
     for settings in ladder:
-        least = placement.whole(subject, settings, memory_sum(subject, settings), budget)
+        least = placement.whole(subject, settings, subject.memory(settings), budget)
         if placement.fits(least, budget):
             return _settled(subject, settings, least, question, ladder[0])
     for settings in ladder:
-        memory = memory_sum(subject, settings)
+        memory = subject.memory(settings)
         for placed in placement.split(subject, settings, memory, budget):
             if placement.fits(placed, budget):
                 return _settled(subject, settings, placed, question, ladder[0])

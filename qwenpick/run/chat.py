@@ -164,7 +164,7 @@ class Conversation:
             mode=self.manner.mode,
             pictures=pictures,
         )
-        return replace(values, **self.manner.overrides)
+        return replace(values, **dict(self.manner.overrides))  # type: ignore[arg-type]  # by name
 
     # How a turn goes
 
