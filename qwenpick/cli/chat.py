@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from qwenpick.cli.chat_options import KeepOptions, LoadOptions, SamplingOptions, TurnOptions
+from qwenpick.cli.chat_options import (
+    KeepOptions,  # noqa: TC001 - typer reads it
+    LoadOptions,  # noqa: TC001 - the same
+    SamplingOptions,  # noqa: TC001 - the same
+    TurnOptions,  # noqa: TC001 - the same
+)
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
 from qwenpick.cli.output import emit
 from qwenpick.errors import UsageError
@@ -17,9 +22,11 @@ from qwenpick.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwenpick.cli.host import ChatHost
     from qwenpick.cli.opening import Opened
     from qwenpick.pick.settle import Question
-    from qwenpick.run.chat import Conversation, Manner
+    from qwenpick.run.chat import Manner
+    from qwenpick.run.session import Session
 
 
 @spread
@@ -30,7 +37,7 @@ def chat(
     keep: KeepOptions,
     quant: QuantOptions,
     model: ModelArgument = None,
-    yes: Yes = False,
+    yes: Yes = False,  # noqa: ARG001 - what it answers is pull's question
     as_json: Json = False,
 ) -> None:
     """Talk to a model; with -p or text on stdin, answer and end."""
@@ -41,23 +48,55 @@ def chat(
     from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
     from qwenpick.cli import opening  # noqa: PLC0415 - the same
 
-    catalog = load_catalog()
-    question = opening.question_for(load.wish(vision=bool(turn.image)), catalog)
-    path, size = _file(model, quant.chosen(), question, yes=yes)
+    question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
+    session = _session(keep)
+    model = model or (session.model if session else None)
+    path, size = _file(model, quant.chosen(), question)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     opened = opening.open_model(path, size, question, demands)
-    conversation = _conversation(opened, turn, sampling)
-    conversation.manner.read_ahead = prompts is None and not keep.no_read_ahead
-    if prompts is None:
-        _talk(conversation, opened)
-        return
+    from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
+
+    way = Opening(question=question, demands=demands, keep=not keep.no_save)
+    host = ChatHost(opened, _manner(opened, turn, sampling), way, session)
+    if turn.system is not None:
+        host.conversation.system = turn.system
+    try:
+        if prompts is None:
+            _talk(host, turn, keep)
+        else:
+            _answer(host, prompts, as_json=as_json)
+    finally:
+        host.close()
+
+
+def _answer(host: ChatHost, prompts: list[str], *, as_json: bool) -> None:
+    """Answer each prompt, and end."""
     from qwenpick.cli.answers import Answers, answer  # noqa: PLC0415 - not for --help
 
-    turns = answer(conversation, prompts, (), quiet=as_json)
-    made = conversation.reader.checkpoints.bytes
-    emit(Answers(opened=opened, checkpoints=made, turns=turns), as_json=as_json)
+    host.conversation.manner.read_ahead = False  # nobody reads or types in between
+    turns = answer(host.conversation, prompts, (), quiet=as_json)
+    made = host.conversation.reader.checkpoints.bytes
+    emit(Answers(opened=host.opened, checkpoints=made, turns=turns), as_json=as_json)
     if turns[-1].finish == "interrupted":
         raise typer.Exit(130)
+
+
+def _talk(host: ChatHost, turn: TurnOptions, keep: KeepOptions) -> None:
+    """Talk until the person leaves."""
+    from qwenpick.cli.terminal import Terminal  # noqa: PLC0415 - prompt_toolkit costs 60 ms
+    from qwenpick.hardware.system import on_battery  # noqa: PLC0415 - psutil costs 25 ms
+
+    host.conversation.manner.read_ahead = not (keep.no_read_ahead or on_battery())
+    Terminal(host, show_thinking=turn.show_thinking, remember=not keep.no_save).run()
+
+
+def _session(keep: KeepOptions) -> Session | None:
+    """Find the conversation to go on with, None for a new one."""
+    if not (keep.resume or keep.session):
+        return None
+    from qwenpick.run import session  # noqa: PLC0415 - not needed for --help
+
+    return session.load(keep.session) if keep.session else session.latest()
 
 
 def _prompts(given: list[str] | None) -> list[str] | None:
@@ -91,9 +130,7 @@ def _stdin() -> str:
     return sys.stdin.buffer.read().decode(errors="replace").strip()
 
 
-def _file(
-    model: str | None, quant: str | None, question: Question, *, yes: bool
-) -> tuple[Path, str | None]:
+def _file(model: str | None, quant: str | None, question: Question) -> tuple[Path, str | None]:
     from qwenpick.cli import opening  # noqa: PLC0415 - not needed for --help
     from qwenpick.pull.reference import Size, parse  # noqa: PLC0415 - the same
 
@@ -103,19 +140,6 @@ def _file(
 
     pick = recommend(question).pick
     return opening.find(Size(size=pick.model.size, quant=pick.file.quant))
-
-
-def _conversation(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Conversation:
-    from qwenpick.run.chat import Conversation, Speaker  # noqa: PLC0415 - needs the engine
-
-    conversation = Conversation(
-        opened.engine,
-        Speaker(model=opened.model, metadata=opened.file.header.metadata),
-        _manner(opened, turn, sampling),
-        budget=opened.memory.checkpoints,
-    )
-    conversation.system = turn.system
-    return conversation
 
 
 def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:
@@ -134,8 +158,3 @@ def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Man
         overrides=sampling.overrides(),
         seed=sampling.seed,
     )
-
-
-def _talk(conversation: Conversation, opened: Opened) -> None:
-    """Talk until the person leaves."""
-    raise NotImplementedError(conversation, opened)

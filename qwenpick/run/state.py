@@ -65,7 +65,7 @@ def save(reader: Reader, path: Path, owner: Owner) -> bool:
     if not reader.content:
         return False
     pieces = json.dumps([_to_json(piece) for piece in reader.content]).encode() + b"\n"
-    data = reader.engine.save_state(whole=True)
+    data = reader.engine.save_state(whole=True).data
     digest = hashlib.sha256(pieces)
     digest.update(data)
     head = asdict(owner) | {"length": len(pieces) + data.nbytes, "sha256": digest.hexdigest()}
@@ -97,7 +97,7 @@ def load(reader: Reader, path: Path, owner: Owner) -> str | None:
         return "it can't be read"
     except (ValueError, KeyError, AttributeError):
         return "it is no state"
-    if hashlib.sha256(body).hexdigest() != head["sha256"]:
+    if hashlib.sha256(body.data).hexdigest() != head["sha256"]:
         return "it was altered"
     end = int(np.argmax(body == ord("\n"))) + 1
     pieces = [_from_json(piece) for piece in json.loads(body[:end].tobytes())]
