@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import machine
+from qwenpick.cli import machine, recommend
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -37,6 +37,8 @@ def root(
         sys.stdout.write(context.get_help() + "\n")
 
 
+app.command()(recommend.recommend)
+app.command()(recommend.guide)
 app.command()(machine.probe)
 
 

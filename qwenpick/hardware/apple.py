@@ -37,8 +37,8 @@ def gpus(sources: Sources, memory: Memory) -> list[Gpu]:
     """Give the GPU of an Apple chip; Macs with Intel processors have none that helps.
 
     Metal lets a process have a part of the memory, its recommendedMaxWorkingSetSize: what
-    `iogpu.wired_limit_mb` says, else two thirds of it up to 36 GiB and three quarters
-    above (measured figures in llama.cpp's discussion #2182).
+    `iogpu.wired_limit_mb` says, else two thirds (21,845 MB of 32 GB: llama.cpp's pull
+    request 2011), or three quarters of more than 36 GB (49,152 MB of 64: its issue 1870).
     """
     if sources.arch != "arm64":
         return []

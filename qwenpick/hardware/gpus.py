@@ -2,49 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware import apple, nvidia
+from qwenpick.hardware import amd, apple, cards, intel, nvidia, windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qwenpick.hardware.machine import Gpu, Memory
+    from qwenpick.hardware.machine import EngineBuild, Gpu, Memory
     from qwenpick.hardware.sources import Sources
 
 
-def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str]]:
+def gpus(sources: Sources, memory: Memory, build: EngineBuild) -> tuple[list[Gpu], list[str]]:
     """Give the GPUs that may be used, and what there is to say of them."""
     if sources.platform == "darwin":
-        return apple.gpus(sources, memory), []
-    cards, uuids, notes = nvidia.gpus(sources, memory)
-    found, said = visible(cards, sources.environment.get("CUDA_VISIBLE_DEVICES"), uuids)
-    if said:
-        notes.append(f"CUDA_VISIBLE_DEVICES hides {said} of {len(cards)} NVIDIA devices.")
-    return found, notes
+        return [_rated(gpu, memory) for gpu in apple.gpus(sources, memory)], []
+    found, uuids, notes = nvidia.gpus(sources, memory)
+    found = _obey(sources, "CUDA_VISIBLE_DEVICES", found, notes, uuids)
+    others: list[tuple[list[Gpu], list[str]]]
+    if sources.platform == "win32":
+        others = [windows.gpus(sources)]
+    else:
+        cards_of_amd, said = amd.gpus(sources, memory)
+        for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+            cards_of_amd = _obey(sources, name, cards_of_amd, said)
+        others = [(cards_of_amd, said), intel.gpus(sources)]
+    for more, said in others:
+        found += more
+        notes += said
+    if "vulkan" in build.backends:
+        found = _obey(sources, "GGML_VK_VISIBLE_DEVICES", found, notes)
+    return [_rated(gpu, memory) for gpu in found], notes
 
 
-def visible(
-    cards: Sequence[Gpu], named: str | None, uuids: Sequence[str] = ()
-) -> tuple[list[Gpu], int]:
+def visible(cards_there: Sequence[Gpu], named: str, uuids: Sequence[str] = ()) -> list[Gpu]:
     """Keep what a variable such as CUDA_VISIBLE_DEVICES names, in its order.
 
-    CUDA's rules: indices or the beginnings of UUIDs; the first that is none ends the
-    list; unset is all, empty is none (CUDA C++ programming guide, "Environment variables").
-
-    Returns:
-        The cards, and how many were hidden.
+    CUDA's rules: indices, or the beginnings of UUIDs; the first that is neither ends the
+    list; an empty one hides all (CUDA C++ programming guide, "CUDA environment variables").
     """
-    if named is None:
-        return list(cards), 0
     kept: list[Gpu] = []
     for word in (part.strip() for part in named.split(",")):
         index = next(
             (number for number, uuid in enumerate(uuids) if word and uuid.startswith(word)), None
         )
-        if index is None and word.isdecimal() and int(word) < len(cards):
+        if index is None and word.isdecimal() and int(word) < len(cards_there):
             index = int(word)
-        if index is None:
+        if index is None or (cards_there[index] in kept and uuids == ()):
             break
-        kept.append(cards[index])
-    return kept, len(cards) - len(kept)
+        kept.append(cards_there[index])
+    return kept
+
+
+def _obey(
+    sources: Sources, variable: str, found: list[Gpu], notes: list[str], uuids: Sequence[str] = ()
+) -> list[Gpu]:
+    """Apply a variable, and note what it hides."""
+    named = sources.environment.get(variable)
+    if named is None or not found:
+        return found
+    kept = visible(found, named, uuids)
+    if len(kept) < len(found):
+        hidden = len(found) - len(kept)
+        notes.append(f"{variable} hides {hidden} of {len(found)} GPUs.")
+    if kept and len({gpu.name for gpu in found}) > 1 and variable == "CUDA_VISIBLE_DEVICES":
+        order = sources.environment.get("CUDA_DEVICE_ORDER")
+        if order != "PCI_BUS_ID":
+            notes.append(
+                "CUDA counts unlike cards fastest first; CUDA_DEVICE_ORDER=PCI_BUS_ID makes "
+                "its numbers those of nvidia-smi."
+            )
+    return kept
+
+
+def _rated(gpu: Gpu, memory: Memory) -> Gpu:
+    """Give a GPU without a bandwidth the one of the table, where its name is there."""
+    if gpu.bandwidth_bytes_per_second is not None:
+        return gpu
+    size = memory.total if gpu.unified else gpu.total
+    rate = cards.bandwidth(gpu.name, size)
+    return replace(gpu, bandwidth_bytes_per_second=rate) if rate else gpu

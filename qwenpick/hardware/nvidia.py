@@ -139,7 +139,7 @@ def _bandwidth(found: dict[str, Any]) -> float | None:
     """Give the memory's peak: two transfers a clock over the bus, as CUDA's deviceQuery has it."""
     if not found["clock"] or not found["bus"]:
         return None
-    return 2.0 * found["clock"] * 1e6 * found["bus"] / 8
+    return float(2 * found["clock"] * 10**6 * found["bus"] / 8)
 
 
 def _driver(found: dict[str, Any]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwenpick.hardware import system
@@ -23,7 +24,11 @@ def probe(sources: Sources | None = None) -> Machine:
     """
     sources = sources or Sources()
     memory = system.memory(sources)
-    found, notes = gpus(sources, memory)
+    build = engine(sources)
+    found, notes = gpus(sources, memory, build)
+    shared = next((gpu for gpu in found if gpu.unified), None)
+    if shared is not None and memory.bandwidth_bytes_per_second is None:
+        memory = replace(memory, bandwidth_bytes_per_second=shared.bandwidth_bytes_per_second)
     return Machine(
         os=system.operating_system(sources),
         arch=sources.arch,
@@ -31,7 +36,7 @@ def probe(sources: Sources | None = None) -> Machine:
         memory=memory,
         gpus=tuple(found),
         disk=system.disk(sources),
-        engine=engine(sources),
+        engine=build,
         notes=(*_memory_notes(sources, memory), *notes),
     )
 

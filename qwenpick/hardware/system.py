@@ -123,7 +123,7 @@ def _read_from(sources: Sources) -> None:
     if sys.platform.startswith("linux"):
         import psutil  # noqa: PLC0415 - 25 ms
 
-        psutil.PROCFS_PATH = str(sources.path("/proc"))  # type: ignore[attr-defined]
+        psutil.PROCFS_PATH = str(sources.path("/proc"))
 
 
 def _free(path: Path) -> int:

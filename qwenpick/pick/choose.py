@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 FLOORS: dict[Use, float] = {"chat": 7.0, "agent": 7.0, "mobile": 10.0, "iot": 10.0}
 """Tokens per second below which nobody wants to wait for a use; others have none."""
+LEGACY = {"Q4_0", "Q4_1"}
+"""Older formats that are picked only where they are named: at the bits of Q4_K_S and Q4_K_M
+they lose twice as much (llama.cpp, tools/quantize/quantize.cpp: +0.4685 and +0.4511 against
++0.2689 and +0.1754 of perplexity, Llama-3-8B), and the divergence table has no row for them."""
 SIZES_FOR: dict[Use, tuple[tuple[str, ...], ...]] = {
     "agent": (("4b",), ()),
     "server": (("9b",), ()),
@@ -128,9 +132,12 @@ def choose(candidates: Candidates) -> Candidate | None:
         else SIZES_FOR.get(candidates.question.wish.use, ((),))
     )
     for number, sizes in enumerate(groups):
+        named = candidates.question.wish.quant is not None
         tiers = _TIERS if number == len(groups) - 1 else _TIERS[:1]
         for enough_bits, last in tiers:
-            for one in candidates.walk(_allow(sizes, enough_bits=enough_bits), last=last):
+            for one in candidates.walk(
+                _allow(sizes, enough_bits=enough_bits, named=named), last=last
+            ):
                 if one.good:
                     return one
     if candidates.question.wish.min_speed is None:
@@ -143,10 +150,12 @@ _TIERS = ((True, False), (True, True), (False, False), (False, True))
 
 
 def _allow(
-    sizes: tuple[str | None, ...], *, enough_bits: bool
+    sizes: tuple[str | None, ...], *, enough_bits: bool, named: bool
 ) -> Callable[[Model, WeightsFile], bool]:
     return lambda model, file: (
-        (not sizes or model.size in sizes) and (bits(file.quant) >= FOUR_BITS) == enough_bits
+        (not sizes or model.size in sizes)
+        and (bits(file.quant) >= FOUR_BITS) == enough_bits
+        and (named or file.quant not in LEGACY)
     )
 
 

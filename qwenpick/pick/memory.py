@@ -75,6 +75,14 @@ class MemorySum:
             "devices": [{"name": name, "bytes": used} for name, used in self.devices],
         }
 
+    def to_json(self) -> dict[str, Any]:
+        """Give the contract's keys."""
+        return asdict(self) | {
+            "total": self.total,
+            "host": self.host,
+            "devices": [{"name": name, "bytes": size} for name, size in self.devices],
+        }
+
 
 def memory_sum(subject: Subject, settings: Settings) -> MemorySum:
     """Sum what a file takes with these settings, everything on the host."""

@@ -14,7 +14,7 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwenpick.pick.memory import input_bytes
+from qwenpick.pick.compute import input_bytes
 from qwenpick.pick.speed import Share
 
 if TYPE_CHECKING:
@@ -101,7 +101,11 @@ def _on_cards(
     rest = min(first, shape.layers)
     shares.append(Share(layers=rest, bytes=blocks * rest // shape.layers))
     copies = output if shape.tied_embeddings else 0
-    on_host = memory.compute if rest else input_bytes(shape, settings)
+    on_host = (
+        memory.compute
+        if rest
+        else input_bytes(shape, context=settings.context, ubatch=settings.ubatch)
+    )
     compute = on_host + sum(memory.compute for share in shares[:-1] if share.bytes)
     placed = replace(
         memory,

@@ -7,13 +7,12 @@ to the processor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
-from qwenpick.pick.memory import MemorySum, memory_sum
 from qwenpick.pick.speed import Rated, Speed, estimate
 from qwenpick.pick.wish import UBATCHES, KvType, Settings
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
     from qwenpick.hardware.machine import Machine
     from qwenpick.hardware.measured import Measurement
+    from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.subject import Subject
     from qwenpick.pick.wish import Wish
@@ -60,6 +60,15 @@ class Settled:
     tight: bool
     concessions: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """Give settings, memory and speed with the contract's keys."""
+        speed = self.speed
+        return {
+            "settings": asdict(self.settings),
+            "memory": self.memory.to_json(),
+            "speed": {"decode": speed.decode, "prompt": speed.prompt, "basis": speed.basis},
+        }
+
 
 def settle(subject: Subject, question: Question, *, last_resort: bool = False) -> Settled:
     """Find the settings for a file; where none fit, give the least demanding ones.
@@ -73,11 +82,11 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
     ladder = list(_ladder(subject, question, last_resort=last_resort))
     least = None
     for settings in ladder:
-        least = placement.whole(subject, settings, memory_sum(subject, settings), budget)
+        least = placement.whole(subject, settings, subject.memory(settings), budget)
         if placement.fits(least, budget):
             return _settled(subject, settings, least, question, ladder[0])
     for settings in ladder:
-        memory = memory_sum(subject, settings)
+        memory = subject.memory(settings)
         for placed in placement.split(subject, settings, memory, budget):
             if placement.fits(placed, budget):
                 return _settled(subject, settings, placed, question, ladder[0])

@@ -6,10 +6,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, recurrent_state_bytes
+
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture, Model, WeightsFile
+    from qwenpick.pick.wish import Settings
 
 FOUR_BITS = 4
+CHECKPOINTS = 4
+"""Copies of the recurrent state that a conversation may keep to go back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,14 +22,11 @@ class Subject:
     """What the sum, the placement and the estimate need to know of a file."""
 
     architecture: Architecture
-    weights: int
-    """Bytes of its tensors: the file less its metadata."""
+    file: FileFacts
     embedding: int
     """Bytes of the input embedding."""
-    repackable: int = 0
-    """Bytes that the processor's repacked copy takes; 0 until a header was read."""
-    projector: int = 0
-    """Bytes of the vision projector, where pictures are asked for."""
+    vision: int = 0
+    """Bytes of the vision projector and its work, where pictures are asked for."""
     size: str | None = None
     quant: str | None = None
 
@@ -32,6 +34,17 @@ class Subject:
     def unread(self) -> int:
         """Bytes that are hardly read for a token: an input embedding that is only looked up."""
         return 0 if self.architecture.tied_embeddings else self.embedding
+
+    def memory(self, settings: Settings) -> MemorySum:
+        """Sum what it takes with these settings, everything on the host."""
+        state = recurrent_state_bytes(self.architecture)
+        return memory_sum(
+            self.architecture,
+            self.file,
+            settings,
+            vision=self.vision,
+            checkpoints=CHECKPOINTS * state,
+        )
 
 
 def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> Subject:
@@ -43,9 +56,9 @@ def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> Subject:
     projector = model.projector.bytes if vision and model.projector else 0
     return Subject(
         architecture=shape,
-        weights=file.bytes,
+        file=FileFacts(bytes=file.bytes),
         embedding=file.bytes * shape.vocab * shape.hidden // shape.text_params,
-        projector=projector,
+        vision=projector,
         size=model.size,
         quant=file.quant,
     )

@@ -129,7 +129,11 @@ class Reply:
         self.texts = {True: "", False: ""}
 
     def write(self, *, thinking: bool) -> Iterator[Thinking | Answer]:
-        """Write until the model, a limit or `Engine.stop` ends it; *thinking*: it begins with it."""
+        """Write until the model, a limit or `Engine.stop` ends it.
+
+        Args:
+            thinking: Whether the prompt ends inside an open thought.
+        """
         split = Splitter(self._limits.stop, thinking=thinking)
         self.texts = split.texts
         try:
@@ -141,7 +145,7 @@ class Reply:
     def _tokens(self, split: Splitter) -> Iterator[Thinking | Answer]:
         loop, thought = Loop(), 0
         while True:
-            token = self._sampler.sample(self._engine.logits())
+            token = self._sampler.sample(self._engine.logits(), masked=not split.thinking)
             self.last_at = time.perf_counter()
             self.first_at = self.first_at or self.last_at
             if self._engine.ends(token):

@@ -56,8 +56,12 @@ class Sampler:
         self._mask = mask
         self._seen: dict[int, None] = {}
 
-    def sample(self, logits: NDArray[np.float32]) -> int:
+    def sample(self, logits: NDArray[np.float32], *, masked: bool = True) -> int:
         """Draw the next token; *logits* is written into.
+
+        Args:
+            logits: Shape (n_vocab,).
+            masked: Whether the mask holds here; inside a thought it does not.
 
         Raises:
             RunError: The mask leaves no token at all.
@@ -66,7 +70,7 @@ class Sampler:
         if penalty and self._seen:
             logits[np.fromiter(self._seen, np.intp, len(self._seen))] -= penalty
         token = self._draw(logits)
-        if self._mask:
+        if self._mask and masked:
             if not self._mask.allows(token):
                 self._mask.mask(logits)
                 token = self._draw(logits)

@@ -1,0 +1,132 @@
+"""The pages of `recommend` and `guide`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwenpick import units
+from qwenpick.cli import render
+from qwenpick.pick.guide import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qwenpick.pick.choose import Candidate
+    from qwenpick.pick.explain import Recommendation
+    from qwenpick.pick.guide import GuideRow
+    from qwenpick.pick.memory import MemorySum
+    from qwenpick.pick.speed import Speed
+
+BAR = 22
+MARGIN = " " * 9
+BASES = {"measured": "measured", "bandwidth": "estimate", "reference": "estimate"}
+WIDTHS = {
+    "UD-Q2_K_XL": "--q2", "Q3_K_M": "--q3", "Q4_K_M": "--q4", "Q5_K_M": "--q5",
+    "Q6_K": "--q6", "Q8_0": "--q8", "BF16": "--bf16",
+}  # fmt: skip
+
+
+def recommendation(answer: Recommendation, *, everything: bool) -> None:
+    """Show a pick: what, why, beside what, and what to type next."""
+    out = render.console()
+    pick = answer.pick
+    settled = pick.settled
+    out.print(f"{pick.model.name}  {pick.file.quant}", style="bold")
+    facts = [
+        f"{units.download(pick.file.bytes)} to download",
+        f"{units.memory(settled.memory.total)} of {units.memory(answer.budget)}",
+        *([f"about {units.rate(settled.speed.decode)} tokens/s"] if settled.speed.decode else []),
+        f"{units.context(settled.settings.context)} context",
+    ]
+    render.pairs(out, [("", ", ".join(facts))], indent=0)
+    out.print()
+    render.pairs(out, _words(answer))
+    out.print()
+    _bars(answer, everything=everything)
+    out.print()
+    flag = WIDTHS.get(pick.file.quant, f"--quant {pick.file.quant}")
+    render.pairs(
+        out,
+        [("Next", f"qwenpick pull {pick.model.size} {flag}"), ("", "qwenpick chat")],
+    )
+
+
+def _words(answer: Recommendation) -> Iterator[tuple[str, str]]:
+    yield "Why", _sentence(answer.reason)
+    guide = f"{answer.row.requirement}: {' or '.join(answer.row.sizes).upper()}."
+    if not answer.agrees:
+        guide += f" Not followed here: {answer.guide_note}."
+    yield "Guide", guide
+    if answer.pick.settled.concessions:
+        yield "Gives", _sentence(", ".join(answer.pick.settled.concessions))
+    if answer.changes:
+        yield "If", _sentence("; ".join(answer.changes))
+    for number, note in enumerate(answer.notes):
+        yield "" if number else "Note", note
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _bars(answer: Recommendation, *, everything: bool) -> None:
+    out = render.console()
+    budget = answer.budget
+    rows = sorted(
+        [answer.pick, *(one for one, _ in answer.others)],
+        key=lambda one: (one.model.architecture.text_params, one.file.bytes),
+    )
+    widest = max(len(one.file.quant) for one in rows)
+    out.print(
+        f"{MARGIN}{'':<{widest}}  weights #  cache =  rest -   of {units.memory(budget)}",
+        style="dim",
+    )
+    for one in rows:
+        chosen = one is answer.pick
+        line = (
+            f"  {'>' if chosen else ' '} {one.model.size.upper():<5}{one.file.quant:<{widest}}  "
+            f"{_bar(one.settled.memory, budget):<{BAR}}  "
+            f"{units.memory(one.settled.memory.total):>8}  {_rate(one)}"
+        )
+        out.print(line.rstrip(), style="bold" if chosen else None)
+    if not everything:
+        out.print(f"{MARGIN}every file: qwenpick recommend --all", style="dim")
+
+
+def _bar(memory: MemorySum, budget: int) -> str:
+    cache = memory.kv_cache + memory.recurrent_state
+    rest = memory.total - memory.weights - memory.repack - cache
+    parts = [("#", memory.weights + memory.repack), ("=", cache), ("-", rest)]
+    return render.bar(parts, budget, BAR)
+
+
+def _rate(one: Candidate) -> str:
+    if one.verdict == "too-big":
+        return "too big"
+    return _speed(one.settled.speed) + (", slow" if one.verdict == "too-slow" else "")
+
+
+def _speed(speed: Speed) -> str:
+    if speed.decode is None:
+        return "speed unknown"
+    return f"{units.rate(speed.decode):>3} tok/s, {BASES[speed.basis]}"
+
+
+def guide(here: GuideRow) -> None:
+    """Show the guide's table, this machine's row marked."""
+    out = render.console()
+    render.columns(
+        out,
+        ("", "requirement", "recommended", "reason"),
+        [
+            (
+                ">" if row is here else "",
+                row.requirement,
+                " / ".join(row.sizes).upper(),
+                row.reason,
+            )
+            for row in ROWS
+        ],
+    )
+    out.print()
+    out.print("What this machine really carries: qwenpick recommend")

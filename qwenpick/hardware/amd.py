@@ -1,0 +1,93 @@
+"""AMD's cards and the GPUs inside its processors, as the amdgpu driver shows them in sysfs.
+
+A GPU inside a processor has two pools: what the firmware set aside (VRAM), and what it
+may borrow from the RAM (GTT). Files: the kernel's Documentation/gpu/amdgpu/driver-misc.rst.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from qwenpick import units
+from qwenpick.hardware import cards, pci
+from qwenpick.hardware.machine import Gpu
+
+if TYPE_CHECKING:
+    from qwenpick.hardware.machine import Memory
+    from qwenpick.hardware.sources import Sources
+
+_VENDOR = "1002"
+
+
+def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str]]:
+    """Give the GPUs that amdgpu drives, and what there is to say of them."""
+    found: list[Gpu] = []
+    notes: list[str] = []
+    for device in pci.devices(sources, _VENDOR):
+        vram = sources.number(f"{device.folder}/mem_info_vram_total")
+        if vram is None:
+            notes.append(f"An AMD GPU is driven by {device.driver or 'nothing'}, not by amdgpu.")
+            continue
+        gpu = _gpu(sources, device, memory)
+        found.append(gpu)
+        if gpu.unified:
+            borrowed = sources.number(f"{device.folder}/mem_info_gtt_total") or 0
+            notes.append(
+                f"{gpu.name}: {units.memory(vram)} set aside by the firmware, up to "
+                f"{units.memory(borrowed)} borrowed from the RAM."
+            )
+    return found, notes
+
+
+def _gpu(sources: Sources, device: pci.Device, memory: Memory) -> Gpu:
+    """Read one device; the larger of its two pools is the one that a model goes to.
+
+    Only a GPU inside a processor may have more GTT than VRAM and no own memory chips; a
+    card says which vendor made its chips (mem_info_vram_vendor).
+    """
+    vram, vram_used, gtt, gtt_used = (
+        sources.number(f"{device.folder}/mem_info_{pool}") or 0
+        for pool in ("vram_total", "vram_used", "gtt_total", "gtt_used")
+    )
+    inside = _is_inside(sources, device)
+    unified = inside and gtt > vram
+    free = min(gtt - gtt_used, memory.available) if unified else vram - vram_used
+    total = gtt if unified else vram
+    called = _name(sources, device, inside=inside)
+    release = (sources.text("/proc/sys/kernel/osrelease") or "").partition("-")[0]
+    size = None if inside else total
+    return Gpu(
+        vendor="amd",
+        name=called,
+        total=total,
+        free=max(0, free),
+        unified=unified,
+        driver=f"amdgpu of Linux {release}" if release else "amdgpu",
+        bandwidth_bytes_per_second=cards.bandwidth(called, size),
+    )
+
+
+def _is_inside(sources: Sources, device: pci.Device) -> bool:
+    """Tell a GPU inside a processor from a card: only cards name the maker of their memory."""
+    maker = sources.text(f"{device.folder}/mem_info_vram_vendor")
+    return maker in (None, "", "unknown")
+
+
+def _name(sources: Sources, device: pci.Device, *, inside: bool) -> str:
+    """Name a device, by the most telling of the system's own lists."""
+    product = sources.text(f"{device.folder}/product_name")
+    if product:
+        return product
+    for line in (sources.text("/usr/share/libdrm/amdgpu.ids") or "").splitlines():
+        ids = [part.strip() for part in line.split(",", 2)]
+        if len(ids) == 3 and (ids[0].casefold(), ids[1].casefold()) == (  # noqa: PLR2004
+            device.device,
+            device.revision,
+        ):
+            return ids[2]
+    if inside:  # "AMD RYZEN AI MAX+ 395 w/ Radeon 8060S"
+        match = re.search(r"w/ (Radeon .+)", sources.text("/proc/cpuinfo") or "")
+        if match:
+            return f"AMD {match[1].strip()}"
+    return pci.name(sources, _VENDOR, device.device) or f"AMD GPU {device.device}"

@@ -1,0 +1,69 @@
+"""What Windows is asked, and the GPUs that it names beside NVIDIA's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qwenpick.hardware import cards
+from qwenpick.hardware.machine import Gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qwenpick.hardware.sources import Sources
+
+_DISPLAYS = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
+"""Display adapters (Microsoft's "System-defined device setup classes")."""
+_VENDORS = {"amd": "amd", "radeon": "amd", "intel": "intel"}
+
+
+def gpus(sources: Sources) -> tuple[list[Gpu], list[str]]:
+    """Give the GPUs of AMD and Intel that have a driver, and what there is to say of them."""
+    found = []
+    for values in sources.registry(_DISPLAYS):
+        name = str(values.get("DriverDesc", ""))
+        vendor = next((_VENDORS[word] for word in name.casefold().split() if word in _VENDORS), "")
+        size = values.get("HardwareInformation.qwMemorySize")
+        if not vendor:
+            continue
+        total = size if isinstance(size, int) and size > 0 else None
+        rate = cards.bandwidth(name, total)
+        # A GPU inside a processor has a driver's figure too, of memory that is the machine's
+        own = rate is not None
+        found.append(
+            Gpu(
+                vendor=vendor,
+                name=name,
+                total=total if own else None,
+                free=None,
+                unified=not own,
+                driver=str(values["DriverVersion"]) if "DriverVersion" in values else None,
+                bandwidth_bytes_per_second=rate,
+            )
+        )
+    note = "Windows does not tell how much of a GPU's memory is free, NVIDIA's apart."
+    return found, [note] if found else []
+
+
+def registry(key: str) -> tuple[Mapping[str, object], ...]:
+    """Give the values of each numbered subkey of a key below HKEY_LOCAL_MACHINE."""
+    import winreg  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - Windows alone
+
+    found = []
+    for number in range(64):
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, f"{key}\\{number:04d}") as subkey:  # type: ignore[attr-defined]
+                count = winreg.QueryInfoKey(subkey)[1]  # type: ignore[attr-defined]
+                values = [winreg.EnumValue(subkey, index) for index in range(count)]  # type: ignore[attr-defined]
+        except OSError:
+            break
+        found.append({name: value for name, value, _ in values})
+    return tuple(found)
+
+
+def processor_feature(number: int) -> bool:
+    """Ask whether the processor has a feature."""
+    import ctypes  # noqa: PLC0415 - Windows alone
+
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    return bool(kernel.IsProcessorFeaturePresent(number))

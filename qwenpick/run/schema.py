@@ -1,0 +1,180 @@
+"""Structured output: a JSON schema, held at every token and checked at the end.
+
+The grammar is llguidance's: it knows bounds, patterns and recursive references, and
+refuses by name what it does not know. Written values are laid out on one line as
+Python's json.dumps does it, so that no model can lose itself in white space.
+
+Holding a reply to it while it is written is constraint.py's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qwenpick.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LAYOUT = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+_MAPS = {"properties", "patternProperties", "$defs", "definitions"}
+"""Keywords whose values map names to schemas."""
+_DATA = {"const", "enum", "default", "examples", "required"}
+"""Keywords whose values are data, not schemas."""
+_MERGES = {"anyOf", "oneOf", "$ref"}
+"""Keywords that lay another schema's properties over those beside them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A JSON schema that can be held.
+
+    Args:
+        text: The schema as it was given.
+        grammar: The same, compiled for llguidance.
+    """
+
+    text: str
+    grammar: str
+
+    def check(self, reply: str) -> None:
+        """Check a whole reply, with the numbers as they are written (0.3 is 3 x 0.1).
+
+        Raises:
+            RunError: It is no JSON, or does not meet the schema.
+        """
+        import jsonschema  # noqa: PLC0415 - 90 ms, and only replies under a schema need it
+
+        try:
+            document = json.loads(reply, parse_float=Decimal)
+            rules = json.loads(self.text, parse_float=Decimal)
+            kind = jsonschema.validators.validator_for(rules)
+            error = jsonschema.exceptions.best_match(kind(rules).iter_errors(document))
+        except ValueError as broken:
+            raise _unmet(f"no JSON ({broken})") from None
+        if error is not None:
+            raise _unmet(f"{error.message} at {error.json_path}")
+
+
+def _unmet(why: str) -> RunError:
+    return RunError(
+        f"The answer does not meet the schema: {why}.",
+        hint="Ask again, with more --max-tokens if it was cut short.",
+    )
+
+
+def read_schema(given: str) -> Schema:
+    """Read a schema: JSON where it starts like an object, else a file.
+
+    Raises:
+        UsageError: It can't be read, is no schema, or has a keyword that can't be held.
+    """
+    text = given if given.lstrip().startswith("{") else _read_file(given)
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"The schema is no JSON: {error}.", hint="See docs/chat.md.") from None
+    if not isinstance(document, dict):
+        raise UsageError("The schema is no JSON object.", hint="See docs/chat.md.")
+    _check_schema(document)
+    return Schema(text, _compile(document))
+
+
+def _read_file(given: str) -> str:
+    try:
+        return Path(given).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise UsageError(
+            f"The schema {given} can't be read: {why}.",
+            hint='Name a file, or write the schema itself: --schema \'{"type": "object"}\'',
+        ) from None
+
+
+def _check_schema(document: dict[str, Any]) -> None:
+    """Refuse what the schema language itself does not allow, such as a wrong type's name."""
+    import jsonschema  # noqa: PLC0415 - 90 ms, and only --schema needs it
+
+    kind = jsonschema.validators.validator_for(document)
+    error = jsonschema.exceptions.best_match(kind(kind.META_SCHEMA).iter_errors(document))
+    if error is not None:
+        raise UsageError(
+            f"This is no JSON schema: {error.message} at {error.json_path}.",
+            hint="See https://json-schema.org/understanding-json-schema",
+        )
+
+
+def _compile(document: dict[str, Any]) -> str:
+    """Compile for llguidance; up to two newlines may stand before the document.
+
+    The newlines are what Qwen writes between `</think>` and its answer.
+    """
+    from llguidance import LLMatcher  # noqa: PLC0415 - 20 ms, and only --schema needs it
+
+    rules = document if any(map(_overlays, _nodes(document))) else _closed(document)
+    grammar: str = LLMatcher.grammar_from_lark(
+        "start: /\\n?\\n?/ document\ndocument: %json " + json.dumps(rules | {"x-guidance": _LAYOUT})
+    )
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+    if failed:
+        raise UsageError(
+            _refusal(messages[0]), hint="What can be held: docs/chat.md, under Structured output."
+        )
+    return grammar
+
+
+def _refusal(message: str) -> str:
+    """Say in a line what llguidance says in several."""
+    named = re.search(r"Unimplemented keys: (\[[^\]]*\])", message)
+    if named:
+        keys = json.loads(named[1])
+        return f"The schema has {', '.join(keys)}, which can't be held while a model writes."
+    if "oneOf" in message:
+        return "The schema has oneOf over alternatives that overlap; anyOf can be held."
+    lines = [line.strip() for line in message.splitlines() if line.strip(" ^")]
+    reason = next((line for line in reversed(lines) if "error" in line.casefold()), lines[0])
+    reason = reason.removeprefix("error: ").partition("compile JSON schema: ")[2] or reason
+    return f"The schema can't be held while a model writes: {reason.removeprefix('error: ')}."
+
+
+def _nodes(node: object) -> Iterator[dict[str, Any]]:
+    """Walk the schemas inside a schema, itself first."""
+    if not isinstance(node, dict):
+        return
+    yield node
+    for key, value in node.items():
+        if key in _DATA:
+            continue
+        inner = value.values() if key in _MAPS and isinstance(value, dict) else [value]
+        for item in inner:
+            for schema in item if isinstance(item, list) else [item]:
+                yield from _nodes(schema)
+
+
+def _overlays(node: dict[str, Any]) -> bool:
+    """Say whether several schemas speak of one object, so that none of them can be closed."""
+    return "allOf" in node or ("properties" in node and bool(_MERGES & set(node)))
+
+
+def _closed(document: dict[str, Any]) -> dict[str, Any]:
+    """Close each object that names its properties: what is not named is not made up.
+
+    A schema leaves objects open, and a small model then invents keys until its tokens
+    run out. What meets the closed schema meets the open one too.
+    """
+    closed: dict[str, Any] = json.loads(json.dumps(document))
+    for node in _nodes(closed):
+        named = node.get("properties")
+        if (
+            isinstance(named, dict)
+            and set(node.get("required", ())) <= set(named)
+            and len(named) >= node.get("minProperties", 0)
+            and not {"additionalProperties", "patternProperties"} & set(node)
+        ):
+            node["additionalProperties"] = False
+    return closed
