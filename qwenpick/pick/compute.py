@@ -1,8 +1,7 @@
 """The compute buffer: the intermediate results of reading a batch, as llama.cpp orders them.
 
 The graph is that of src/models/qwen35.cpp, step by step, and for models with attention
-throughout that of src/models/llama.cpp; `graph.py` lays it into a buffer. The attention mask
-is counted by `memory.mask_bytes`: it is the only part that grows with the context.
+throughout that of src/models/llama.cpp; `graph.py` lays it into a buffer.
 """
 
 from __future__ import annotations
@@ -11,9 +10,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from qwenpick.pick.graph import Graph, Result
+from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
+    from qwenpick.pick.wish import KvType
 
 FLOAT, HALF, LONG = 4, 2, 8
 POSITIONS = 4
@@ -21,6 +22,33 @@ POSITIONS = 4
 V_ROTATION = 64
 """Side of the matrix that values are rotated with before they are quantised
 (llama-kv-cache.cpp, build_input_v_rot)."""
+
+
+def compute_bytes(arch: Architecture, *, context: int, ubatch: int, kv_type: KvType = "f16") -> int:
+    """Size the compute buffer for batches of *ubatch* tokens: the graph's results, and the mask.
+
+    llama.cpp rotates the rows of a quantised KV cache, for which it keeps two matrices.
+    """
+    batch = min(ubatch, _padded(context))
+    return graph_bytes(arch, batch, rotated=kv_type != "f16") + mask_bytes(context, batch)
+
+
+def mask_bytes(context: int, ubatch: int) -> int:
+    """Size the attention mask, of which a short conversation touches only its own part."""
+    return HALF * min(ubatch, _padded(context)) * _padded(context)
+
+
+def input_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
+    """Size what the host prepares where cards do the work: embedded tokens and the mask.
+
+    llama.cpp logs it as the host's compute buffer beside a card's (ggml-backend.cpp keeps a
+    graph's inputs on the host).
+    """
+    return FLOAT * ubatch * arch.hidden + mask_bytes(context, ubatch)
+
+
+def _padded(context: int) -> int:
+    return -(-context // CONTEXT_STEP) * CONTEXT_STEP
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,8 @@
-"""The memory sum: what a model takes, part by part, before anything is loaded.
+"""The memory sum: what a model takes, part by part, before anything is downloaded.
 
-The law is llama.cpp's own arithmetic for one sequence with flash attention and one row
-of logits; docs/memory.md tells it in a page and shows the measured error. All in bytes.
+The law is that of llama.cpp with one context, one sequence and one row of logits, as
+run/engine.py makes it. Every size follows from the model's shape and the settings; what the
+engine then reports is checked against it in benchmarks/memory.py (docs/memory.md).
 """
 
 from __future__ import annotations
@@ -9,71 +10,69 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.pick import compute
+from qwenpick.pick.compute import compute_bytes
 from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
-    from qwenpick.pick.subject import Subject
     from qwenpick.pick.wish import KvType, Settings
 
-FLOAT = 4
-KV_BYTES = {"f16": (2, 1), "q8_0": (34, 32), "q4_0": (18, 32)}
-"""Bytes of a block of each type, and the values in it (ggml-common.h)."""
-CHECKPOINTS = 4
-"""Copies of the recurrent state that a conversation keeps to go back to."""
-HEADER_PER_TOKEN = 44
-"""Bytes of a GGUF header for each entry of its vocabulary: its text, its type, a merge. The
-catalogue's BF16 files less two bytes a weight, over 248,320 entries."""
-PROCESS = 96 << 20
-"""The interpreter, its imports and the engine's library."""
-PER_TOKEN_OF_VOCABULARY = 335
-"""The engine's tables of a vocabulary: text, score, hash entries, merges."""
+F32 = 4
+MASK_ELEMENT = 2
+"""The attention mask is in half floats where flash attention is on (llama-graph.cpp)."""
+
+_KV_BLOCK: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
+"""Elements and bytes of a block of each type (ggml-common.h)."""
+
+METADATA_PER_TOKEN = 44
+"""Bytes of a GGUF header for each entry of the vocabulary: a file's BF16 bytes less its weights,
+over 248,320 entries. Only where no header was read."""
+VOCABULARY_PER_TOKEN = 335
+"""Bytes that the engine holds for each entry of the vocabulary once a model is loaded: the
+growth of anonymous memory, benchmarks/memory.py."""
+PROCESS = 49 << 20
+"""Bytes of the process itself: Python, the engine's library, this tool (benchmarks/memory.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What is known of a model's file: its bytes, and more once its header was read."""
+
+    bytes: int
+    weights: int | None = None
+    """Bytes of the tensors; None before the header was read."""
+    repack: int = 0
+    """Bytes of the tensors that this processor would repack; 0 before the header was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySum:
-    """What a model takes at its full context, part by part."""
+    """What a model takes in bytes, part by part, named as the JSON names them."""
 
     weights: int
-    repack: int = 0
+    repack: int
     kv_cache: int
     recurrent_state: int
     compute: int
     output: int
-    vision: int = 0
-    checkpoints: int = 0
-    overhead: int = 0
+    vision: int
+    checkpoints: int
+    overhead: int
     devices: tuple[tuple[str, int], ...] = ()
-    """Name and bytes of what lies on each device."""
+    """Name and bytes of each device that holds a share of the total."""
 
     @property
     def total(self) -> int:
-        """The sum of the parts."""
+        """All parts, at the full context."""
         return (
-            self.weights
-            + self.repack
-            + self.kv_cache
-            + self.recurrent_state
-            + self.compute
-            + self.output
-            + self.vision
-            + self.checkpoints
-            + self.overhead
-        )
+            self.weights + self.repack + self.kv_cache + self.recurrent_state + self.compute
+            + self.output + self.vision + self.checkpoints + self.overhead
+        )  # fmt: skip
 
     @property
     def host(self) -> int:
-        """What lies on the host: all that lies on no device."""
-        return self.total - sum(used for _, used in self.devices)
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the contract's keys."""
-        return asdict(self) | {
-            "total": self.total,
-            "host": self.host,
-            "devices": [{"name": name, "bytes": used} for name, used in self.devices],
-        }
+        """What of the total is not on a device."""
+        return self.total - sum(size for _, size in self.devices)
 
     def to_json(self) -> dict[str, Any]:
         """Give the contract's keys."""
@@ -84,75 +83,98 @@ class MemorySum:
         }
 
 
-def memory_sum(subject: Subject, settings: Settings) -> MemorySum:
-    """Sum what a file takes with these settings, everything on the host."""
-    shape = subject.architecture
-    state = recurrent_state_bytes(shape)
+def memory_sum(
+    arch: Architecture,
+    file: FileFacts,
+    settings: Settings,
+    *,
+    vision: int = 0,
+    checkpoints: int = 0,
+) -> MemorySum:
+    """Add up what a model takes at its full context, all of it on the host.
+
+    Args:
+        arch: The model's shape.
+        file: Its file.
+        settings: How it is to be loaded.
+        vision: Bytes of the projector and its compute buffer, 0 without pictures.
+        checkpoints: The budget of bytes that checkpoints may use.
+    """
     return MemorySum(
-        weights=subject.weights,
-        repack=subject.repackable if settings.repack else 0,
-        kv_cache=kv_cache_bytes(shape, context=settings.context, kv_type=settings.kv_type),
-        recurrent_state=state,
-        compute=compute_bytes(shape, settings),
-        output=shape.vocab * FLOAT,
-        vision=subject.projector,
-        checkpoints=CHECKPOINTS * state,
-        overhead=PROCESS + shape.vocab * PER_TOKEN_OF_VOCABULARY,
+        weights=weights_bytes(arch, file),
+        repack=file.repack if settings.repack else 0,
+        kv_cache=kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
+        recurrent_state=recurrent_state_bytes(arch),
+        compute=compute_bytes(
+            arch, context=settings.context, ubatch=settings.ubatch, kv_type=settings.kv_type
+        ),
+        output=output_bytes(arch),
+        vision=vision,
+        checkpoints=checkpoints,
+        overhead=overhead_bytes(arch),
     )
 
 
-def header_bytes(shape: Architecture) -> int:
-    """Guess what of a file is header, where it was not read: its vocabulary."""
-    return shape.vocab * HEADER_PER_TOKEN
+def weights_bytes(arch: Architecture, file: FileFacts) -> int:
+    """Size the mapped weights: the file less its metadata."""
+    if file.weights is not None:
+        return file.weights
+    return max(file.bytes - METADATA_PER_TOKEN * arch.vocab, 0)
 
 
-def kv_cache_bytes(shape: Architecture, *, context: int, kv_type: KvType) -> int:
-    """Size the attention cache for *context* tokens of one sequence.
+def kv_cache_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
+    """Size the attention cache for *context* tokens of one sequence, in bytes.
 
-    Only the full-attention layers keep one (6 of 24, or 8 of 32); the linear layers'
-    state is counted by `recurrent_state_bytes`. The engine pads a context to 256.
+    Only the full-attention layers keep one; the linear layers' state is counted by
+    `recurrent_state_bytes`. The engine rounds a context up to a multiple of 256.
     """
-    block, values = KV_BYTES[kv_type]
-    row = shape.kv_heads * shape.head_dim * block // values
-    return shape.full_attention_layers * 2 * row * _padded(context)
+    return arch.full_attention_layers * layer_kv_bytes(arch, context=context, kv_type=kv_type)
 
 
-def recurrent_state_bytes(shape: Architecture) -> int:
-    """Size the state of the linear layers for one sequence, whatever its length."""
-    memory = shape.linear_value_heads * shape.linear_key_dim * shape.linear_value_dim
-    kept = max(shape.linear_conv_kernel - 1, 0) * conv_channels(shape)
-    return shape.linear_layers * (memory + kept) * FLOAT
+def layer_kv_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
+    """Size the attention cache of one full-attention layer, keys and values."""
+    cells = -(-context // CONTEXT_STEP) * CONTEXT_STEP
+    elements, size = _KV_BLOCK[kv_type]
+    return 2 * (arch.kv_heads * arch.head_dim * cells // elements) * size
 
 
-def conv_channels(shape: Architecture) -> int:
-    """Count the channels of a linear layer's convolution: its queries, keys and values."""
-    keys = shape.linear_key_heads * shape.linear_key_dim
-    return 2 * keys + shape.linear_value_heads * shape.linear_value_dim
+def recurrent_state_bytes(arch: Architecture) -> int:
+    """Size the linear layers' running state of one sequence; the same for any context."""
+    return arch.linear_layers * layer_state_bytes(arch)
 
 
-def compute_bytes(shape: Architecture, settings: Settings) -> int:
-    """Size the compute buffer: the widest stage of the graph, and the attention mask."""
-    batch = min(settings.ubatch, _padded(settings.context))
-    rotated = settings.kv_type != "f16"
-    return compute.graph_bytes(shape, batch, rotated=rotated) + mask_bytes(settings)
+def layer_state_bytes(arch: Architecture) -> int:
+    """Size one linear layer's state: a matrix for each value head, and the convolution's tail."""
+    matrix = arch.linear_value_heads * arch.linear_key_dim * arch.linear_value_dim
+    channels = (
+        2 * arch.linear_key_heads * arch.linear_key_dim
+        + arch.linear_value_heads * arch.linear_value_dim
+    )
+    tail = max(arch.linear_conv_kernel - 1, 0) * channels
+    return (matrix + tail) * F32
 
 
-def mask_bytes(settings: Settings) -> int:
-    """Size the attention mask, of which a short conversation touches only its own part."""
-    context = _padded(settings.context)
-    return compute.HALF * min(settings.ubatch, context) * context
+def checkpoint_bytes(arch: Architecture) -> int:
+    """Size one checkpoint: a copy of the recurrent state."""
+    return recurrent_state_bytes(arch)
 
 
-def input_bytes(shape: Architecture, settings: Settings) -> int:
-    """Size what the host prepares for devices that do the work: embedded tokens and mask."""
-    return settings.ubatch * shape.hidden * FLOAT + mask_bytes(settings)
+def output_bytes(arch: Architecture) -> int:
+    """Size the one row of logits that a chat needs."""
+    return arch.vocab * F32
 
 
-def predicted_peak(memory: MemorySum, settings: Settings, *, read: int) -> int:
-    """Give the total less the part of the mask that *read* tokens leave untouched."""
-    unread = max(_padded(settings.context) - read, 0)
-    return memory.total - compute.HALF * min(settings.ubatch, settings.context) * unread
+def overhead_bytes(arch: Architecture) -> int:
+    """Size the process and the vocabulary in it."""
+    return PROCESS + VOCABULARY_PER_TOKEN * arch.vocab
 
 
-def _padded(context: int) -> int:
-    return -(-context // CONTEXT_STEP) * CONTEXT_STEP
+def predicted_peak(total: MemorySum, settings: Settings, *, read: int) -> int:
+    """Say what the process's peak will be once *read* tokens were read.
+
+    The attention mask is allocated at once and touched only as the context fills, so a
+    shorter conversation leaves 2 x ubatch x unread context untouched; checkpoints that
+    were not made are not there either, which is the caller's to subtract.
+    """
+    unread = max(settings.context - read, 0)
+    return total.total - MASK_ELEMENT * min(settings.ubatch, settings.context) * unread
