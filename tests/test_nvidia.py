@@ -65,11 +65,17 @@ def test_cuda_visible_devices_is_obeyed(driver: Path, named: str, count: int) ->
     assert any("CUDA_VISIBLE_DEVICES" in note for note in found["notes"]) == (count < 2)
 
 
-def test_a_split_card_is_its_parts(driver: Path) -> None:
-    cards = probed(driver, "mig")["gpus"]
-    assert [card["name"] for card in cards] == ["NVIDIA A100-SXM4-40GB MIG 1g.5gb"] * 2
-    assert cards[0]["total"] == 5 * GIB
-    assert cards[0]["bandwidth_bytes_per_second"] is None
+def test_of_a_split_card_cuda_uses_one_part(driver: Path) -> None:
+    found = probed(driver, "mig")
+    (part,) = found["gpus"]
+    assert part["name"] == "NVIDIA A100-SXM4-40GB MIG 1g.5gb"
+    assert part["total"] == 5 * GIB
+    assert part["bandwidth_bytes_per_second"] is None
+    assert any("one of 2 MIG parts" in note for note in found["notes"])
+
+
+def test_a_part_is_chosen_by_its_uuid(driver: Path) -> None:
+    assert len(probed(driver, "mig", CUDA_VISIBLE_DEVICES="GPU-bb")["gpus"]) == 1
 
 
 def test_one_memory_for_both_is_the_machines(driver: Path) -> None:

@@ -156,15 +156,16 @@ def _install(steps: list[Command], here: EngineBuild) -> None:
     from qwenpick.hardware.health import try_engine  # noqa: PLC0415 - the same
 
     kept = _keep() if here.installed else None
+    problem = "it was interrupted"
     try:
         problem = _run(steps)
         if not problem:
             trial = try_engine()
             problem = "" if trial.started else f"it does not start: {trial.problem}"
-        if problem and kept:
-            _put_back(kept)
     finally:
         if kept:
+            if problem:
+                _put_back(kept)
             shutil.rmtree(kept)
     if problem:
         back = " The one before is back." if kept else ""

@@ -18,6 +18,7 @@ from qwenpick.errors import UsageError
 _NOISE = {
     "nvidia", "geforce", "amd", "radeon", "intel", "apple", "tesla", "quadro", "graphics", "gpu",
     "tm", "r", "generation", "with", "design", "edition", "hbm2", "hbm3", "hbm3e", "instinct",
+    "developer", "kit", "engineering", "reference",
 }  # fmt: skip
 _LAPTOP = {"laptop", "mobile", "notebook"}
 _SAME_MEMORY = 0.12

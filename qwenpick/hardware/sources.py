@@ -97,6 +97,14 @@ class Sources:
         except OSError:
             return None
 
+    def head(self, name: str, count: int) -> bytes:
+        """Read the first bytes of a file; empty where it can't be read."""
+        try:
+            with self.path(name).open("rb") as file:
+                return file.read(count)
+        except OSError:
+            return b""
+
     def number(self, name: str) -> int | None:
         """Read a file that holds one whole number; None where it is not there or is none."""
         text = self.text(name)
