@@ -52,8 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(
-            args=arguments, prog_name="qwenpick", standalone_mode=False, default_map=defaults()
+        door = typer.main.get_command(app)
+        code = door.main(
+            args=arguments,
+            prog_name="qwenpick",
+            standalone_mode=False,
+            default_map=defaults(getattr(door, "commands", {})),
         )
         sys.stdout.flush()
     except QwenpickError as error:
