@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from qwenpick.hardware import guard
+
 GIB = 1 << 30
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -100,6 +102,32 @@ def test_a_broken_driver_is_a_note(driver: Path, case: str) -> None:
     start = time.monotonic()
     run(driver, "one", "probe", "--json")
     assert took < time.monotonic() - start + 0.6
+
+
+def test_a_driver_that_hangs_still_has_names(driver: Path, tmp_path: Path) -> None:
+    information = tmp_path / "proc" / "driver" / "nvidia" / "gpus" / "0000:01:00.0" / "information"
+    information.parent.mkdir(parents=True)
+    information.write_text("Model: \t NVIDIA GeForce RTX 3090\nIRQ: 1\n")
+    script = (
+        "import pathlib; from qwenpick.hardware.probe import probe;"
+        "from qwenpick.hardware.sources import Sources;"
+        f"print(probe(Sources(root=pathlib.Path({str(tmp_path)!r}))).gpus[0])"
+    )
+    own = {"LD_LIBRARY_PATH": str(driver), "NVML_CASE": "hangs"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | own, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "name='NVIDIA GeForce RTX 3090', total=None" in done.stdout
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_the_guard_gives_the_answer_and_does_not_wait_for_none(*, fork: bool) -> None:
+    assert guard.answer(lambda: {"cards": [1]}, seconds=5, fork=fork) == {"cards": [1]}
+    start = time.monotonic()
+    with pytest.raises(guard.SilentError, match="did not answer"):
+        guard.answer(lambda: time.sleep(3), seconds=0.1, fork=fork)
+    assert time.monotonic() - start < 1
 
 
 def test_doctor_tells_of_an_engine_without_cuda(driver: Path) -> None:

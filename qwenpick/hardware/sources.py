@@ -90,6 +90,10 @@ class Sources:
         """Give the place of an absolute path below `root`."""
         return self.root / name.lstrip("/")
 
+    def exists(self, name: str) -> bool:
+        """Say whether there is a file or a folder; False where it is not ours to see."""
+        return os.path.exists(self.path(name))  # noqa: PTH110 - Path.exists raises there
+
     def text(self, name: str) -> str | None:
         """Read a file, stripped; None where it can't be read."""
         try:
