@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import doctor, engine, machine, recommend
+from qwenpick.cli import chat, doctor, engine, files, machine, recommend, sessions
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -40,8 +40,14 @@ def root(
 app.command()(recommend.recommend)
 app.command()(recommend.guide)
 app.command()(machine.probe)
-app.command()(doctor.doctor)
+app.command()(files.pull)
+app.command()(chat.chat)
+app.command()(sessions.sessions)
+app.command("list")(files.list_files)
+app.command()(files.rm)
+app.command()(files.verify)
 app.add_typer(engine.app, name="engine")
+app.command()(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

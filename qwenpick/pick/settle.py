@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qwenpick.catalog.model import Catalog
-    from qwenpick.hardware.machine import Machine
-    from qwenpick.hardware.measured import Measurement
+    from qwenpick.hardware.machine import Machine, Measurement
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.subject import Subject

@@ -94,7 +94,7 @@ class Constraint:
         self._raise_error()
         logits[~allowed] = -np.inf
 
-    def advance(self, token: int) -> None:
+    def accept(self, token: int) -> None:
         """Take *token* as the next one of the reply."""
         self._matcher.consume_token(token)
         self._raise_error()
