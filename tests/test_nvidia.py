@@ -136,4 +136,5 @@ def test_doctor_tells_of_an_engine_without_cuda(driver: Path) -> None:
     assert answer.returncode == 5
     assert checks["GPU"]["state"] == "bad"
     assert "engine built for CPU" in checks["GPU"]["found"]
-    assert "whl/cu125" in checks["GPU"]["mend"]
+    assert "the wheel cu125 fits" in checks["GPU"]["found"]
+    assert checks["GPU"]["mend"] == "qwenpick engine install"

@@ -91,14 +91,6 @@ def fitting_here(machine: Machine) -> Build:
     return fitting(machine, rocm=Path("/opt/rocm").exists())
 
 
-def shown(fits: Build, machine: Machine) -> str:
-    """Write what `engine install` would run; why it can't where this environment forbids it."""
-    try:
-        return str(_steps(fits, machine.engine)[0])
-    except RunError as error:
-        return error.hint
-
-
 def _engines(machine: Machine) -> Engines:
     fits = fitting_here(machine)
     steps = _steps(fits, machine.engine)
