@@ -36,12 +36,13 @@ class Ours:
 
         settings = Settings(context=context, threads=THREADS, repack=repack)
         self.engine = Engine(Path(path), arguments(settings))
+        self.talk: Any = None
         self.reset()
 
     def reset(self, checkpoints: int = 4, *, reuse: bool = True) -> dict[str, Any]:
         from qwenpick.run.chat import Conversation, Manner, Speaker
 
-        if hasattr(self, "talk"):
+        if self.talk:
             self.talk.close()
         self.engine.clear()
         budget = checkpoints * (self.engine.state_bytes() or 0)
@@ -166,7 +167,7 @@ class XLlama:
     """xllamacpp: llama.cpp's server code."""
 
     def __init__(self, path: str, context: int, *, repack: bool) -> None:
-        import xllamacpp
+        import xllamacpp  # type: ignore[import-not-found]  # in the peer's venv
 
         params: Any = xllamacpp.CommonParams()
         params.model.path = path

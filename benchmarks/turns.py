@@ -18,10 +18,13 @@ import tempfile
 import venv
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shapes
 import vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIRST_TOKENS = 1520
 CONTEXT = 8192
@@ -136,7 +139,7 @@ def against_llama(model: Path, message: str, rounds: int) -> list[Line]:
         worker.close()
 
     def middle(name: str, key: str) -> float:
-        return statistics.median(row[key] for row in found[name])
+        return float(statistics.median(row[key] for row in found[name]))
 
     return [
         Line("first token, turns 2-6, short answers, x Llama", middle("plain", "later"),
@@ -174,7 +177,8 @@ def against_server(model: Path, message: str, peer: str, rounds: int) -> list[Li
     return [
         Line(
             f"first token, turns 2-6, {name}, x server",
-            *(statistics.median(row["later"] for row in rows[who]) for who in workers),
+            statistics.median(row["later"] for row in rows["ours"]),
+            statistics.median(row["later"] for row in rows["server"]),
             targets[name],
         )
         for name, rows in found.items()
@@ -263,7 +267,7 @@ def main() -> None:
         text = " ".join(vocabulary.TEXT.split())
         message = worker.do("cut", text=text, tokens=FIRST_TOKENS)["text"]
         worker.close()
-        parts = {
+        parts: dict[str, Callable[[], list[Line]]] = {
             "llama": lambda: against_llama(model, message, given.rounds),
             "server": lambda: against_server(model, message, peer, given.rounds),
             "memory": lambda: memory(model, message, peer),

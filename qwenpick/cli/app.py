@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import chat, machine, recommend, sessions
+from qwenpick.cli import bench, chat, machine, recommend, sessions
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -42,6 +42,7 @@ app.command()(recommend.guide)
 app.command()(machine.probe)
 app.command()(chat.chat)
 app.command()(sessions.sessions)
+app.command()(bench.bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -20,11 +20,8 @@ from qwenpick.cli.output import emit
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwenpick.cli.host import ChatHost
     from qwenpick.cli.opening import Opened
-    from qwenpick.pick.settle import Question
     from qwenpick.run.chat import Manner
     from qwenpick.run.session import Session
 
@@ -51,7 +48,7 @@ def chat(
     question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
     session = _session(keep)
     model = model or (session.model if session else None)
-    path, size = _file(model, quant.chosen(), question)
+    path, size = opening.locate(model, quant.chosen(), question)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     opened = opening.open_model(path, size, question, demands)
     from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
@@ -128,18 +125,6 @@ def _stdin() -> str:
     if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
         return ""
     return sys.stdin.buffer.read().decode(errors="replace").strip()
-
-
-def _file(model: str | None, quant: str | None, question: Question) -> tuple[Path, str | None]:
-    from qwenpick.cli import opening  # noqa: PLC0415 - not needed for --help
-    from qwenpick.pull.reference import Size, parse  # noqa: PLC0415 - the same
-
-    if model:
-        return opening.find(parse(model, quant, question.catalog))
-    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - the same
-
-    pick = recommend(question).pick
-    return opening.find(Size(size=pick.model.size, quant=pick.file.quant))
 
 
 def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:

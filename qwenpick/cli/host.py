@@ -9,8 +9,8 @@ from qwenpick.cli.opening import Demands, Opened, find, open_model
 from qwenpick.cli.output import say
 from qwenpick.errors import RunError
 from qwenpick.pull.reference import parse
+from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
-from qwenpick.run import state
 from qwenpick.run.chat import Conversation, Manner, Speaker
 from qwenpick.run.engine import version
 from qwenpick.run.session import Session
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwenpick.pick.settle import Question
+    from qwenpick.run.events import Turn
     from qwenpick.run.pieces import ImagePiece
 
 
@@ -67,7 +68,9 @@ class ChatHost:
         self.session.model, self.session.label = str(path), self.label
 
     def keep(self) -> None:
-        """Keep the messages."""
+        """Keep the messages, and the rates that the last turn reached."""
+        if last := self.conversation.last:
+            self._keep_rates(last)
         conversation, session = self.conversation, self.session
         if not self.opening.keep or not conversation.messages:
             return
@@ -115,6 +118,13 @@ class ChatHost:
             state.save(self.conversation.reader, self.session.state_path, self._owner())
             sessions.prune()
         self.opened.engine.close()
+
+    def _keep_rates(self, turn: Turn) -> None:
+        found = rates.of_turn(turn)
+        if any(found):
+            opened = self.opened
+            size = opened.model.size if opened.model else None
+            rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
 
     def _converse(self, opened: Opened, manner: Manner) -> Conversation:
         speaker = Speaker(model=opened.model, metadata=opened.file.header.metadata)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
 from qwenpick.errors import PullError, RunError, UsageError
-from qwenpick.pull.reference import Demo, LocalFile, Size
+from qwenpick.pull.reference import Demo, LocalFile, Size, parse
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog, Model
@@ -28,17 +28,19 @@ _BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A model that is loaded, and what is known of it."""
+class Checked:
+    """A model file that the engine may be given, and the settings for it."""
 
-    engine: Engine
     path: Path
     file: ModelFile
     model: Model | None
-    quant: str
     settings: Settings
     memory: MemorySum
-    load_seconds: float
+
+    @property
+    def quant(self) -> str:
+        """Its quantisation, by its header."""
+        return self.file.quant
 
     @property
     def label(self) -> str:
@@ -53,6 +55,14 @@ class Opened:
     def settings_json(self) -> dict[str, Any]:
         """Give the `settings` part of a document."""
         return asdict(self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened(Checked):
+    """A model that is loaded."""
+
+    engine: Engine
+    load_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,42 +119,67 @@ def question_for(wish: Wish, catalog: Catalog) -> Question:
     return Question(catalog=catalog, machine=machine, wish=wish, measured=measured.load())
 
 
-def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
-    """Check a file, settle its settings, and load it.
+def locate(model: str | None, quant: str | None, question: Question) -> tuple[Path, str | None]:
+    """Find the file of a MODEL, without one that of the pick; gives the size, too.
 
     Raises:
-        RunError: It is broken, does not fit this machine, or the engine can't load it.
+        UsageError: There is no such model.
+        NothingFitsError: There is no pick.
+        PullError: The file is not here.
+    """
+    if model:
+        return find(parse(model, quant, question.catalog))
+    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
+
+    pick = recommend(question).pick
+    return find(Size(size=pick.model.size, quant=quant or pick.file.quant))
+
+
+def check(path: Path, size: str | None, question: Question, demands: Demands) -> Checked:
+    """Check a file, and settle its settings.
+
+    Raises:
+        RunError: It is broken, or does not fit this machine.
     """
     from qwenpick.pull.model_file import read_model  # noqa: PLC0415 - not needed for --help
 
     file = read_model(path)
     model = _recognise(file, size, question.catalog)
     settled = _settle(file, model, question)
+    settings = settled.settings
     if not settled.fits and not demands.force:
-        budget = question.budget.total
         raise RunError(
             f"{path.name} takes {units.memory(settled.memory.total)} with a context of "
-            f"{units.context(settled.settings.context)}, and {units.memory(budget)} are there.",
+            f"{units.context(settings.context)}, and {units.memory(question.budget.total)} "
+            "are there.",
             hint="See what fits: qwenpick recommend; or load it all the same: --force",
         )
-    settings = settled.settings
     if demands.threads is not None:
         settings = replace(settings, threads=demands.threads)
     if demands.gpu_layers is not None:
         settings = replace(settings, gpu_layers=demands.gpu_layers)
+    return Checked(path=path, file=file, model=model, settings=settings, memory=settled.memory)
+
+
+def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
+    """Check a file, settle its settings, and load it.
+
+    Raises:
+        RunError: It is broken, does not fit this machine, or the engine can't load it.
+    """
+    checked = check(path, size, question, demands)
     from qwenpick.run.engine import Engine  # noqa: PLC0415 - llama_cpp costs 0.2 s
     from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
 
     started = time.perf_counter()
-    engine = Engine(path, arguments(settings))
+    engine = Engine(path, arguments(checked.settings))
     return Opened(
-        engine=engine,
         path=path,
-        file=file,
-        model=model,
-        quant=file.quant,
-        settings=replace(settings, context=engine.n_ctx),
-        memory=settled.memory,
+        file=checked.file,
+        model=checked.model,
+        settings=replace(checked.settings, context=engine.n_ctx),
+        memory=checked.memory,
+        engine=engine,
         load_seconds=time.perf_counter() - started,
     )
 
