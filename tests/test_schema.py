@@ -123,5 +123,10 @@ def test_a_schema_is_read_from_a_file(tmp_path: Path) -> None:
             schema.check(wrong)
 
 
+def test_an_excluded_whole_bound_stays_out() -> None:
+    schema = read_schema('{"type": "number", "exclusiveMinimum": 0, "maximum": 0.5}')
+    assert '"minimum": 1e-06' in schema.grammar
+
+
 def test_numbers_are_checked_as_they_are_written() -> None:
     read_schema('{"type": "number", "multipleOf": 0.1}').check("0.3")
