@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import files, machine, recommend
+from qwenpick.cli import files, machine, pull, recommend
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -40,7 +40,7 @@ def root(
 app.command()(recommend.recommend)
 app.command()(recommend.guide)
 app.command()(machine.probe)
-app.command()(files.pull)
+app.command()(pull.pull)
 app.command("list")(files.list_files)
 app.command()(files.rm)
 app.command()(files.verify)
