@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -34,7 +34,7 @@ def chat(
     keep: KeepOptions,
     quant: QuantOptions,
     model: ModelArgument = None,
-    yes: Yes = False,  # noqa: ARG001 - what it answers is pull's question
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Talk to a model; with -p or text on stdin, answer and end."""
@@ -48,30 +48,40 @@ def chat(
     question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
     session = _session(keep)
     model = model or (session.model if session else None)
-    path, size = opening.locate(model, quant.chosen(), question)
+    path, size = opening.locate(model, quant.chosen(), question, yes=yes)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     opened = opening.open_model(path, size, question, demands)
     from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
+    from qwenpick.run.schema import read_schema  # noqa: PLC0415 - the same
 
     way = Opening(question=question, demands=demands, keep=not keep.no_save)
     host = ChatHost(opened, _manner(opened, turn, sampling), way, session)
+    if turn.schema:
+        host.hold(read_schema(turn.schema))
     if turn.system is not None:
         host.conversation.system = turn.system
     try:
         if prompts is None:
             _talk(host, turn, keep)
         else:
-            _answer(host, prompts, as_json=as_json)
+            _answer(host, prompts, turn, as_json=as_json)
     finally:
         host.close()
 
 
-def _answer(host: ChatHost, prompts: list[str], *, as_json: bool) -> None:
-    """Answer each prompt, and end."""
+def _answer(host: ChatHost, prompts: list[str], turn: TurnOptions, *, as_json: bool) -> None:
+    """Answer each prompt, and end.
+
+    Raises:
+        RunError: An answer does not meet the schema.
+    """
     from qwenpick.cli.answers import Answers, answer  # noqa: PLC0415 - not for --help
 
     host.conversation.manner.read_ahead = False  # nobody reads or types in between
-    turns = answer(host.conversation, prompts, (), quiet=as_json)
+    pictures = [host.picture(path)[0] for path in turn.image or ()]
+    turns = answer(host.conversation, prompts, pictures, quiet=as_json)
+    if host.schema and turns[-1].finish != "interrupted":
+        host.schema.check(turns[-1].reply)
     made = host.conversation.reader.checkpoints.bytes
     emit(Answers(opened=host.opened, checkpoints=made, turns=turns), as_json=as_json)
     if turns[-1].finish == "interrupted":
@@ -142,4 +152,16 @@ def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Man
         ),
         overrides=sampling.overrides(),
         seed=sampling.seed,
+        tools=_tools(turn.tools),
     )
+
+
+def _tools(path: Path | None) -> tuple[dict[str, Any], ...] | None:
+    if path is None:
+        return None
+    from qwenpick.run.tools import read_tools  # noqa: PLC0415 - only with --tools
+
+    try:
+        return read_tools(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The tools {path} can't be read: {error}.") from None

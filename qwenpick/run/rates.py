@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwenpick.hardware import measured
-from qwenpick.hardware.measured import Measurement
+from qwenpick.hardware.machine import Measurement
 from qwenpick.run.engine import version
 
 if TYPE_CHECKING:
