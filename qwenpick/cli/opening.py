@@ -92,6 +92,46 @@ def _demo() -> Path:
     )
 
 
+def find_projector(path: Path) -> Path:
+    """Find the projector beside a model's file: `mmproj` and its precision, as hubs name it.
+
+    Raises:
+        RunError: There is none, so the model can't see.
+    """
+    found = sorted(path.parent.glob("mmproj*.gguf"))
+    if not found:
+        raise RunError(
+            f"Pictures need a projector (mmproj-*.gguf) beside {path.name}.",
+            hint="Type: qwenpick pull MODEL --vision",
+        )
+    return found[0]
+
+
+def vision_bytes(projector: Path) -> int:
+    """Size what pictures take: the projector's weights, and the work on one picture."""
+    from qwenpick.pull.gguf import read_header  # noqa: PLC0415 - not needed for --help
+    from qwenpick.run.vision import TOKENS_A_PICTURE, work_bytes  # noqa: PLC0415 - Pillow
+
+    header = read_header(projector)
+    width = header.metadata.get("clip.vision.embedding_length")
+    weights = sum(tensor.bytes for tensor in header.tensors)
+    return weights + work_bytes(int(str(width or 0)), TOKENS_A_PICTURE)
+
+
+def check_room(projector: Path, left: int) -> None:
+    """Refuse pictures where *left* bytes do not hold them.
+
+    Raises:
+        RunError: They do not.
+    """
+    needed = vision_bytes(projector)
+    if needed > left:
+        raise RunError(
+            f"Pictures take {units.memory(needed)}, and {units.memory(max(left, 0))} are left.",
+            hint="Start with a shorter --context or a smaller size, or all the same with --force.",
+        )
+
+
 def drivable(machine: Machine) -> Machine:
     """Leave out the GPUs that the installed engine can't drive."""
     backends = set(machine.engine.backends)
@@ -119,7 +159,8 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
 
     file = read_model(path)
     model = _recognise(file, size, question.catalog)
-    settled = _settle(file, model, question)
+    vision = vision_bytes(find_projector(path)) if question.wish.vision else 0
+    settled = _settle(file, model, question, vision)
     if not settled.fits and not demands.force:
         budget = question.budget.total
         raise RunError(
@@ -163,7 +204,7 @@ def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | N
     return None
 
 
-def _settle(file: ModelFile, model: Model | None, question: Question) -> Settled:
+def _settle(file: ModelFile, model: Model | None, question: Question, vision: int) -> Settled:
     from qwenpick.pick.memory import FileFacts  # noqa: PLC0415 - not needed for --help
     from qwenpick.pick.settle import settle  # noqa: PLC0415 - the same
     from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
@@ -174,6 +215,7 @@ def _settle(file: ModelFile, model: Model | None, question: Question) -> Settled
         architecture=file.architecture,
         file=FileFacts(bytes=file.header.file_bytes, weights=weights),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
+        vision=vision,
         size=model.size if model else None,
         quant=file.quant,
     )
