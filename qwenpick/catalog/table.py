@@ -23,6 +23,7 @@ from qwenpick.catalog.model import (
     Sampling,
     WeightsFile,
 )
+from qwenpick.catalog.refreshed import overlaid
 from qwenpick.errors import CatalogError
 
 PACKAGED = Path(__file__).with_name("table.json")
@@ -36,7 +37,7 @@ def load() -> Catalog:
     """
     path = Path(os.environ.get("QWENPICK_CATALOG") or PACKAGED)
     try:
-        return _catalog(json.loads(path.read_text(encoding="utf-8")))
+        return overlaid(_catalog(json.loads(path.read_text(encoding="utf-8"))))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         problem = str(error)
     except KeyError as error:
@@ -180,7 +181,7 @@ def _positive(value: object, where: str) -> float:
 
 
 def _repo(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", value):
         raise ValueError(f"{value!r} is no repository (owner/name)")
     return value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware import apple, cgroup, system
+from qwenpick.hardware import cgroup, system
 from qwenpick.hardware.machine import Cpu
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ capacity-dmips-mhz values in the kernel's arch/arm64/boot/dts)."""
 def cpu(sources: Sources) -> Cpu:
     """Describe the processor, and count the threads that help the engine."""
     if sources.platform == "darwin":
+        from qwenpick.hardware import apple  # noqa: PLC0415 - for macOS alone
+
         return apple.cpu(sources)
     quota = cgroup.cpu_quota(sources)
     facts = _cpuinfo(sources)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
-from qwenpick.hardware import guard
 from qwenpick.hardware.machine import Gpu
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str], list[s
     """Give the cards in the driver's order, their UUIDs, and what there is to say of them."""
     if not _driver_is_here(sources):
         return [], [], []
+    from qwenpick.hardware import guard  # noqa: PLC0415 - where there is a driver to ask
+
     try:
         found = guard.answer(_ask, seconds=_PATIENCE)
     except guard.SilentError as error:

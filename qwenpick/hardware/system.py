@@ -1,4 +1,8 @@
-"""The system's own answers: which one it is, its RAM, its disk. The only user of psutil."""
+"""The system's own answers: which one it is, its RAM, its disk. The only user of psutil.
+
+Linux is read without it: what it says stands in one file, and importing psutil takes a
+fifth of the time in which `probe` is to answer.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +64,11 @@ def memory(sources: Sources) -> Memory:
 
 def swap_used(sources: Sources) -> int:
     """Give the bytes of swap in use."""
+    facts = _meminfo(sources)
+    if facts:
+        return facts.get("SwapTotal", 0) - facts.get("SwapFree", 0)
     import psutil  # noqa: PLC0415 - 25 ms
 
-    _read_from(sources)
     return int(psutil.swap_memory().used)
 
 
@@ -91,11 +97,7 @@ def disk(sources: Sources) -> Disk:
     there = path
     while not there.exists() and there != there.parent:
         there = there.parent
-    try:
-        free = _free(there)
-    except OSError:
-        free = None
-    return Disk(path=str(path), free=free)
+    return Disk(path=str(path), free=_free(there))
 
 
 def hub_cache(sources: Sources) -> Path:
@@ -111,25 +113,38 @@ def hub_cache(sources: Sources) -> Path:
 
 
 def _ram(sources: Sources) -> tuple[int, int]:
+    """Give the bytes of RAM, and those available; Linux says both in one file."""
+    facts = _meminfo(sources)
+    if "MemAvailable" in facts:
+        return facts["MemTotal"], facts["MemAvailable"]
     import psutil  # noqa: PLC0415 - 25 ms
 
-    _read_from(sources)
-    memory = psutil.virtual_memory()
-    return int(memory.total), int(memory.available)
+    found = psutil.virtual_memory()
+    return int(found.total), int(found.available)
 
 
-def _read_from(sources: Sources) -> None:
-    """Point psutil at the `proc` of these sources (it has no other way to say so)."""
-    if sys.platform.startswith("linux"):
+def _meminfo(sources: Sources) -> dict[str, int]:
+    """Read /proc/meminfo in bytes; empty on other systems."""
+    facts = {}
+    for line in (sources.text("/proc/meminfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        number = value.split()[:1]
+        if number and number[0].isdecimal():
+            facts[key] = int(number[0]) * 1024
+    return facts
+
+
+def _free(path: Path) -> int | None:
+    """Give the bytes that a person may still write to the disk of a folder."""
+    try:
+        if sys.platform != "win32":
+            disk = os.statvfs(path)
+            return disk.f_bavail * disk.f_frsize
         import psutil  # noqa: PLC0415 - 25 ms
 
-        psutil.PROCFS_PATH = str(sources.path("/proc"))
-
-
-def _free(path: Path) -> int:
-    import shutil  # noqa: PLC0415 - imported by then in most commands
-
-    return shutil.disk_usage(path).free
+        return int(psutil.disk_usage(str(path)).free)
+    except OSError:
+        return None
 
 
 def _windows_version() -> str:

@@ -1,0 +1,169 @@
+"""What can go wrong between a hub and the disk, each by its cause and with its next step.
+
+    LineError (a PullError)
+        transient     worth another try, after `wait` seconds where the hub named them
+        unreachable   no hub answered at all, so that another source may
+
+Addresses are said without their user, password and query: those carry secrets.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from qwenpick.errors import PullError
+from qwenpick.units import download
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+KEPT = "What was fetched is kept: type the same command again to go on."
+
+
+class LineError(PullError):
+    """The hub or the line to it failed."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        transient: bool = False,
+        unreachable: bool = False,
+        wait: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
+        self.unreachable = unreachable
+        self.wait = wait
+
+
+def host_of(url: str) -> str:
+    """Give an address's host and port, and nothing that may be secret."""
+    parts = urlsplit(url)
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ""
+    return f"{parts.hostname or 'the hub'}{port}"
+
+
+def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> LineError | None:
+    """Say why a hub refused; None where it did not.
+
+    Args:
+        status: The status code of its answer.
+        headers: Its headers; hubs name the cause in X-Error-Code.
+        url: What was asked.
+        what: The repository or file, for the message.
+    """
+    code = headers.get("x-error-code", "")
+    host = host_of(url)
+    if status < 400:  # noqa: PLR2004 - where HTTP's errors begin
+        return None
+    if status == 429 or status >= 500 or status == 408:  # noqa: PLR2004 - busy, broken, too slow
+        return _busy(status, headers, host)
+    if code == "GatedRepo":
+        return LineError(
+            f"{what} is gated: its owner wants to know who fetches it ({status}).",
+            hint=f"Ask for access on its page at {host}, then set HF_TOKEN and try again.",
+        )
+    if code == "RevisionNotFound":
+        return LineError(
+            f"{host} has {what}, but not this revision of it.",
+            hint="Is HF_ENDPOINT a mirror that lags? Unset it, or see: qwenpick pull --refresh",
+        )
+    if code == "EntryNotFound":
+        return LineError(
+            f"{host} has no file {what}.",
+            hint="The name may have changed: name the quantisation (owner/repo:Q4_K_M).",
+        )
+    return _by_status(status, host, what)
+
+
+def _busy(status: int, headers: Mapping[str, str], host: str) -> LineError:
+    after = headers.get("retry-after", "").strip()
+    wait = float(after) if after.isdigit() else None
+    if status == 429:  # noqa: PLR2004 - too many requests
+        asked = f" and asks to wait {wait:.0f} s" if wait else ""
+        return LineError(
+            f"{host} answers that there were too many requests (429){asked}.",
+            hint=f"Wait, or set HF_TOKEN: signed in, more are allowed. {KEPT}",
+            transient=True,
+            wait=wait,
+        )
+    return LineError(
+        f"{host} is out of order: it answers {status}.",
+        hint=f"Try again later. {KEPT}",
+        transient=True,
+        unreachable=True,
+        wait=wait,
+    )
+
+
+def _by_status(status: int, host: str, what: str) -> LineError:
+    said = {
+        401: (
+            f"{host} does not let us see {what} (401): it is private, or there is no such thing.",
+            "Check the spelling, and HF_TOKEN if it is private.",
+        ),
+        403: (
+            f"{host} forbids {what} (403).",
+            "Check what your HF_TOKEN may read.",
+        ),
+        404: (
+            f"{host} has no {what} (404).",
+            "Check the spelling; a private repository needs HF_TOKEN.",
+        ),
+        416: (
+            f"{host} can't go on with {what} where we stopped (416): its file is shorter.",
+            "Try again later, or another source or mirror. What was fetched is kept.",
+        ),
+    }
+    message, hint = said.get(
+        status, (f"{host} refuses {what} ({status}).", "Check HF_ENDPOINT and the spelling.")
+    )
+    return LineError(message, hint=hint)
+
+
+def no_model(url: str, *, what: str, because: str) -> LineError:
+    """Say that an answer came which is not the file."""
+    return LineError(
+        f"{host_of(url)} sent {because} in place of {what}.",
+        hint="A login page of the network? Open a browser, then try again. "
+        "What was fetched is kept.",
+    )
+
+
+def wrong_length(url: str, *, what: str, promised: int, sent: int) -> LineError:
+    """Say that a hub's figures contradict each other."""
+    return LineError(
+        f"{host_of(url)} promised {promised:,} bytes of {what}, and now says {sent:,}.",
+        hint="Try again later, or another source or mirror. What was fetched is kept.",
+    )
+
+
+def by_disk(error: OSError, path: Path) -> PullError:
+    """Say what the disk refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PullError(f"The disk is full: no more room for {path}.", hint=f"Make room. {KEPT}")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return PullError(
+            f"The hub cache can't be written to: {error.filename or path}.",
+            hint="Set HF_HOME to a folder of your own, or mend its rights.",
+        )
+    return PullError(
+        f"{path} can't be written: {error.strerror or error}.",
+        hint="Check the disk, or set HF_HOME to another one.",
+    )
+
+
+def no_room(missing: int, free: int, into: str) -> PullError:
+    """Say how much room is missing, before the first byte."""
+    return PullError(
+        f"{download(missing)} are still to come, and the disk of {into} has {download(free)} free.",
+        hint="Make room (qwenpick list, qwenpick rm), or set HF_HOME to another disk.",
+    )

@@ -1,0 +1,170 @@
+"""Brings one file's bytes into the hub cache: resumed after any stop, whole or not there.
+
+One partial file a blob, locked as the hub's own tools lock it, hashed while it grows. What is on
+disk is hashed again when a try goes on, so a killed one costs a reading and no byte of the line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from qwenpick.errors import PullError
+from qwenpick.pull import cache, faults, verify
+from qwenpick.pull.faults import LineError
+from qwenpick.pull.wire import WAITS, pause
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwenpick.pull.plan import RemoteFile, Source, Watcher
+
+_BLOCK = 1 << 20
+_MAGIC = b"GGUF"
+
+
+class _Partial:
+    """A file under way, and the sha256 of what it has so far."""
+
+    def __init__(self, path: Path, total: int) -> None:
+        self.path = path
+        self.digest = hashlib.sha256()
+        self.done = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = path.open("a+b", buffering=0)
+        if path.stat().st_size > total:
+            self.file.truncate(0)
+        self.file.seek(0)
+        while block := self.file.read(_BLOCK):
+            self._count(block)
+
+    def write(self, chunk: bytes) -> None:
+        view = memoryview(chunk)
+        while view:
+            # A disk that fills up takes a part first, and refuses at the next call.
+            written = self.file.write(view)
+            self._count(view[:written])
+            view = view[written:]
+
+    def _count(self, data: bytes | memoryview) -> None:
+        self.digest.update(data)
+        self.done += len(data)
+
+
+def fetch(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
+    """Bring a file's bytes to their place in the hub cache, and give how many were fetched.
+
+    Raises:
+        PullError: The line, the disk, or bytes that are not what they should be. What was
+            fetched stays for the next try, unless the whole of it is wrong.
+    """
+    blob = cache.blob(repo, remote.etag)
+    try:
+        with _only_one(repo, remote, watch):
+            if blob.exists():
+                return 0
+            return _fetched(repo, remote, source, watch)
+    except LineError:
+        raise
+    except OSError as error:
+        raise faults.by_disk(error, blob.parent) from None
+
+
+def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
+    partial, blob = cache.partial(repo, remote.etag), cache.blob(repo, remote.etag)
+    fetched = 0
+    for last in (False, True):
+        sha256, more = _fill(repo, remote, source, watch)
+        fetched += more
+        if remote.sha256 in (None, sha256):
+            partial.replace(blob)
+            verify.keep(blob, sha256)
+            return fetched
+        aside = set_aside(repo, partial, remote.name, sha256)
+        watch.say(f"{remote.name} came with the wrong bytes: set aside as {aside}.")
+        if not last:
+            watch.say("Fetching it once more.")
+    raise PullError(
+        f"{source.name} sends wrong bytes for {remote.name}: sha256 {sha256[:12]}..., "
+        f"not {(remote.sha256 or '')[:12]}...",
+        hint=f"The wrong file is at {aside}. Try another source or mirror.",
+    )
+
+
+def set_aside(repo: str, path: Path, name: str, sha256: str) -> Path:
+    """Move a wrong file out of the way, under its name and the beginning of its sha256."""
+    aside = cache.folder(repo) / "set-aside" / f"{name.rsplit('/', 1)[-1]}.{sha256[:12]}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(aside)
+    return aside
+
+
+def _fill(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> tuple[str, int]:
+    """Fetch until the partial file is whole; give its sha256 and how many bytes were fetched."""
+    total = remote.bytes or 0
+    partial = _Partial(cache.partial(repo, remote.etag), total)
+    begun = partial.done
+    with partial.file:
+        tries = 0
+        while partial.done < total:
+            before = partial.done
+            try:
+                _drain(repo, remote, source, watch, partial)
+                failure = _cut(remote, partial.done, total)
+            except LineError as error:
+                failure = error
+            if partial.done == total:
+                break
+            tries = 1 if partial.done > before else tries + 1
+            if tries > len(WAITS):
+                raise failure
+            pause(failure, WAITS[tries - 1], watch)
+    return partial.digest.hexdigest(), partial.done - begun
+
+
+def _drain(
+    repo: str, remote: RemoteFile, source: Source, watch: Watcher, partial: _Partial
+) -> None:
+    """Write what one answer gives. A first piece that is no GGUF is not written."""
+    total = remote.bytes or 0
+    for chunk in source.open(repo, remote, partial.done):
+        if not partial.done and remote.name.casefold().endswith(".gguf"):
+            _check_magic(chunk, remote.name)
+        if partial.done + len(chunk) > total:
+            raise LineError(
+                f"More bytes came than the {total:,} that {remote.name} has.",
+                hint="Try again later, or another source or mirror. What was fetched is kept.",
+            )
+        partial.write(chunk)
+        watch.moved(remote.name, partial.done, total)
+
+
+def _check_magic(chunk: bytes, name: str) -> None:
+    if chunk[: len(_MAGIC)] != _MAGIC[: len(chunk)]:
+        start = ascii(chunk[:4])[2:-1]
+        raise LineError(
+            f"What came in place of {name} is no GGUF file: it starts with {start}.",
+            hint="A login page of the network, or a mirror that is broken? Try another one.",
+        )
+
+
+def _cut(remote: RemoteFile, done: int, total: int) -> LineError:
+    return LineError(
+        f"The line ended {total - done:,} bytes before the end of {remote.name}.",
+        hint=faults.KEPT,
+        transient=True,
+    )
+
+
+def _only_one(repo: str, remote: RemoteFile, watch: Watcher):  # type: ignore[no-untyped-def]  # noqa: ANN202 - filelock's own
+    """Hold the lock of a blob; where somebody else does, say so and wait."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only where bytes are fetched
+
+    path = cache.lock(repo, remote.etag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        watch.say(f"Another process is fetching {remote.name}: waiting for it.")
+        return lock.acquire()

@@ -1,0 +1,112 @@
+"""The hub, through its own library: lists, describes and gives files. The only file with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import httpx2
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
+from huggingface_hub.utils import logging
+from huggingface_hub.utils._headers import build_hf_headers
+
+from qwenpick import __version__
+from qwenpick.pull import wire
+from qwenpick.pull.faults import LineError, host_of
+from qwenpick.pull.plan import RemoteFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import NoReturn
+
+_ERROR = 40  # logging.ERROR: what the library warns of, we say ourselves
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Hub:
+    """The hub at HF_ENDPOINT, with HF_TOKEN, by HF_HUB_OFFLINE: a `plan.Source`."""
+
+    name = "hf"
+
+    def __init__(self) -> None:
+        logging.set_verbosity(_ERROR)
+        self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        self._offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+
+    def names(self, repo: str, revision: str) -> tuple[str, ...]:
+        """List the files of a repository."""
+        return tuple(name for name, _, _ in self.listing(repo, revision)[1])
+
+    def listing(
+        self, repo: str, revision: str
+    ) -> tuple[str, tuple[tuple[str, int | None, str | None], ...]]:
+        """Give the commit, and each file's name, bytes and sha256 where the hub says them."""
+        self._check_line()
+        api = HfApi(endpoint=self._endpoint, library_name="qwenpick", library_version=__version__)
+        try:
+            info = api.model_info(repo, revision=revision, files_metadata=True)
+        except (httpx2.HTTPError, OfflineModeIsEnabled, ValueError, KeyError, TypeError) as error:
+            self._fail(error, repo)
+        files = (
+            (entry.rfilename, entry.size, entry.lfs.sha256 if entry.lfs else None)
+            for entry in info.siblings or ()
+        )
+        return info.sha or revision, tuple(files)
+
+    def file(self, repo: str, revision: str, name: str) -> RemoteFile:
+        """Describe a file: its commit, its bytes, its sha256."""
+        self._check_line()
+        url = self._url(repo, revision, name)
+        try:
+            facts = get_hf_file_metadata(url, headers=self._headers(), endpoint=self._endpoint)
+        except (httpx2.HTTPError, OfflineModeIsEnabled, FileMetadataError, ValueError) as error:
+            self._fail(error, f"{repo}/{name}")
+        etag = facts.etag or ""
+        if not re.fullmatch(r"[\w.-]{1,128}", etag) or not facts.commit_hash:
+            raise LineError(
+                f"{host_of(url)} does not answer as a hub does: no commit or etag.",
+                hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
+            )
+        return RemoteFile(
+            name=name,
+            commit=facts.commit_hash,
+            etag=etag,
+            bytes=facts.size,
+            sha256=etag if _SHA256.fullmatch(etag) else None,
+        )
+
+    def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
+        """Give a file's bytes from *offset* on."""
+        if file.bytes is None:
+            raise LineError(f"The hub does not say how long {file.name} is.", hint="Try a mirror.")
+        return wire.stream(
+            get_session(),
+            self._url(repo, file.commit, file.name),
+            what=file.name,
+            headers=self._headers(),
+            span=(offset, file.bytes),
+        )
+
+    def _url(self, repo: str, revision: str, name: str) -> str:
+        return hf_hub_url(repo, name, revision=revision, endpoint=self._endpoint)
+
+    def _headers(self) -> dict[str, str]:
+        headers: dict[str, str] = build_hf_headers(
+            library_name="qwenpick", library_version=__version__
+        )
+        return headers
+
+    def _check_line(self) -> None:
+        if self._offline:
+            raise LineError(
+                "HF_HUB_OFFLINE is set, and this file is not here.",
+                hint="Unset HF_HUB_OFFLINE to fetch it; qwenpick list shows what is here.",
+            )
+
+    def _fail(self, error: Exception, what: str) -> NoReturn:
+        if isinstance(error, OfflineModeIsEnabled):
+            self._offline = True
+            self._check_line()
+        raise wire.cause(error, self._endpoint, what=what) from None

@@ -1,0 +1,51 @@
+"""Asks the hub for the catalogue's files as they are now, and keeps the answer in QWENPICK_HOME.
+
+Kept as `catalog.json`: {repo: {"revision": commit, "files": {name: {"bytes", "sha256"}}}}.
+`catalog/refreshed.py` lays it over the table when it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from qwenpick.catalog.refreshed import place
+from qwenpick.errors import PullError
+
+if TYPE_CHECKING:
+    from qwenpick.catalog.model import Catalog
+
+
+def refresh(catalog: Catalog) -> int:
+    """Ask, keep, and give the number of files whose sha256 is known now.
+
+    Raises:
+        PullError: The hub can't be asked, or the home can't be written to.
+    """
+    from qwenpick.pull.hub import Hub  # noqa: PLC0415 - 130 ms
+
+    hub, repos, count = Hub(), {}, 0
+    for model in catalog.models:
+        commit, listing = hub.listing(model.repo, "main")
+        wanted = {file.name for file in model.files}
+        if model.projector:
+            wanted.add(model.projector.name)
+        files: dict[str, Any] = {
+            name: {"bytes": size, "sha256": sha256}
+            for name, size, sha256 in listing
+            if name in wanted and size and sha256
+        }
+        repos[model.repo] = {"revision": commit, "files": files}
+        count += len(files)
+    path = place()
+    draft = path.with_suffix(".draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(repos, indent=1), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise PullError(
+            f"{path} can't be written: {error.strerror}.",
+            hint="Set QWENPICK_HOME to another folder.",
+        ) from None
+    return count

@@ -1,0 +1,213 @@
+"""HTTP, the same for every hub: asks, streams bytes from an offset, and tells why it failed.
+
+The only file that knows httpx2; the client is the hub library's own, and so obeys its proxies
+and certificates.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, TypeVar
+from urllib.request import getproxies
+
+import httpx2
+
+from qwenpick.pull import faults
+from qwenpick.pull.faults import KEPT, LineError, host_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from qwenpick.pull.plan import Watcher
+
+Result = TypeVar("Result")
+
+STALL_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
+CHUNK = 1 << 20
+WAITS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further try, where the hub names none."""
+LONGEST_WAIT = 120.0
+"""Seconds of a Retry-After beyond which we say so and end."""
+
+
+def ask(client: httpx2.Client, url: str, *, what: str, headers: dict[str, str]) -> object:
+    """Get a JSON document.
+
+    Raises:
+        LineError: By its cause.
+    """
+    try:
+        answer = client.get(url, headers=headers, timeout=_timeout())
+        if error := faults.refused(answer.status_code, answer.headers, url, what=what):
+            raise error
+        document: object = answer.json()
+    except (httpx2.HTTPError, ValueError) as error:
+        raise cause(error, url, what=what) from None
+    return document
+
+
+def stream(
+    client: httpx2.Client,
+    url: str,
+    *,
+    what: str,
+    headers: dict[str, str],
+    span: tuple[int, int],
+) -> Iterator[bytes]:
+    """Give the bytes of a file from an offset on; they may end early.
+
+    Args:
+        client: The hub library's.
+        url: Where the file is; redirects are followed, and credentials stay behind.
+        what: The file, for messages.
+        headers: What the hub wants to see.
+        span: The offset, and the length of the whole file.
+
+    Raises:
+        LineError: By its cause; nothing of an answer that is not the file is given.
+    """
+    offset, total = span
+    asked = headers | {"Accept-Encoding": "identity"}
+    if offset:
+        asked["Range"] = f"bytes={offset}-"
+    try:
+        with client.stream(
+            "GET", url, headers=asked, timeout=_timeout(), follow_redirects=True
+        ) as answer:
+            if error := faults.refused(answer.status_code, answer.headers, url, what=what):
+                raise error
+            skip = offset - _begins(answer, total, url, what)
+            for chunk in answer.iter_raw(CHUNK):
+                kept, skip = chunk[skip:], max(skip - len(chunk), 0)
+                if kept:
+                    yield kept
+    except httpx2.HTTPError as error:
+        raise cause(error, url, what=what) from None
+
+
+def patiently(attempt: Callable[[], Result], watch: Watcher) -> Result:
+    """Try again while the failure is one that passes, and say so."""
+    for wait in WAITS:
+        try:
+            return attempt()
+        except LineError as error:
+            pause(error, wait, watch)
+    return attempt()
+
+
+def pause(error: LineError, wait: float, watch: Watcher) -> None:
+    """Wait before another try, as long as the hub asks, else *wait* seconds.
+
+    Raises:
+        LineError: Another try won't help, or would be too long in coming.
+    """
+    seconds = wait if error.wait is None else error.wait
+    if not error.transient or seconds > LONGEST_WAIT:
+        raise error
+    watch.say(f"{error.message} Trying again in {seconds:.0f} s.")
+    time.sleep(seconds)
+
+
+def cause(error: Exception, url: str, *, what: str) -> LineError:
+    """Say what a failed exchange failed from."""
+    answer = getattr(error, "response", None)
+    if answer is not None and (
+        said := faults.refused(answer.status_code, answer.headers, url, what=what)
+    ):
+        return said
+    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
+        return _unreached(error, url)
+    return _failed(error, host_of(url), what)
+
+
+def _failed(error: Exception, host: str, what: str) -> LineError:
+    if isinstance(error, LineError):
+        return error
+    if isinstance(error, httpx2.TooManyRedirects):
+        return LineError(
+            f"{host} sends us in a circle (too many redirects).",
+            hint="Check HF_ENDPOINT: is it a hub's address?",
+        )
+    if isinstance(error, httpx2.ReadTimeout):
+        return LineError(
+            f"{host} has gone silent: no byte for {_timeout().read:.0f} s.",
+            hint=KEPT,
+            transient=True,
+        )
+    if isinstance(error, httpx2.HTTPError):
+        return LineError(f"The line to {host} broke.", hint=KEPT, transient=True)
+    return LineError(
+        f"{host} does not speak as a hub does about {what}.",
+        hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
+    )
+
+
+def _unreached(error: Exception, url: str) -> LineError:
+    host = host_of(url)
+    proxy = getproxies().get(url.partition(":")[0])
+    reasons = list(_reasons(error))
+    if any(isinstance(reason, ssl.SSLError) for reason in reasons):
+        return LineError(
+            f"The certificate of {host} can't be trusted.",
+            hint="Behind a company's proxy: set SSL_CERT_FILE to its certificate.",
+        )
+    if isinstance(error, httpx2.ProxyError) or proxy:
+        name = host_of(proxy) if proxy else "the proxy"
+        message, hint = (
+            f"The proxy {name} does not let us through to {host}.",
+            ("Check HTTPS_PROXY, HTTP_PROXY and NO_PROXY."),
+        )
+    elif any(isinstance(reason, socket.gaierror) for reason in reasons):
+        message, hint = (
+            f"There is no address for {host} (DNS).",
+            ("Check the network, or set HF_ENDPOINT to a mirror."),
+        )
+    elif isinstance(error, httpx2.ConnectTimeout):
+        message, hint = f"{host} does not answer.", "Check the network or a firewall."
+    elif any(isinstance(reason, ConnectionRefusedError) for reason in reasons):
+        message, hint = (
+            f"Nothing answers at {host} (connection refused).",
+            ("Check the network and HF_ENDPOINT."),
+        )
+    else:
+        message, hint = f"There is no way to {host}: is the network up?", "Check the network."
+    return LineError(message, hint=hint, unreachable=True)
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    """Go down the chain of what an error was made from."""
+    reason: BaseException | None = error
+    while reason is not None:
+        yield reason
+        reason = reason.__cause__ or reason.__context__
+
+
+def _begins(answer: httpx2.Response, total: int, url: str, what: str) -> int:
+    """Tell at which byte an answer begins, having checked that it is of this file."""
+    headers = answer.headers
+    if "html" in headers.get("content-type", ""):
+        raise faults.no_model(url, what=what, because="a web page")
+    length = headers.get("content-length", "")
+    if answer.status_code != httpx2.codes.PARTIAL_CONTENT:
+        if length.isdigit() and int(length) != total:
+            raise faults.wrong_length(url, what=what, promised=total, sent=int(length))
+        return 0
+    begin, _, whole = headers.get("content-range", "").removeprefix("bytes ").partition("/")
+    first = begin.partition("-")[0]
+    if whole.isdigit() and int(whole) != total:
+        raise faults.wrong_length(url, what=what, promised=total, sent=int(whole))
+    asked = answer.request.headers.get("range", "").removeprefix("bytes=").rstrip("-")
+    if first != (asked or "0"):
+        raise faults.no_model(url, what=what, because="other bytes")
+    return int(first)
+
+
+def _timeout() -> httpx2.Timeout:
+    """Give how long to wait; HF_HUB_DOWNLOAD_TIMEOUT means here what it means for hub tools."""
+    named = os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT", "")
+    stall = float(named) if named.isdigit() and int(named) else STALL_SECONDS
+    return httpx2.Timeout(stall, connect=min(CONNECT_SECONDS, stall))
