@@ -17,6 +17,7 @@ import sys
 import tempfile
 import venv
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,28 +161,28 @@ def _answering(worker: Worker) -> float:
     return float(worker.do("turn", text="Say something long.", answer=150)["decode"])
 
 
-def against_server(model: Path, message: str, peer: str, rounds: int) -> list[Line]:
-    """Measure against llama.cpp's server code, both without repacked weights."""
+TARGETS = {"short": 0.9, "kept": 0.25, "thinking": 0.7}
+
+
+def against_server(model: Path, message: str, peer: str, rounds: int, name: str) -> list[Line]:
+    """Measure a scenario against llama.cpp's server code, both without repacked weights."""
     workers = {
         "ours": Worker(sys.executable, "ours", model, repack=False),
         "server": Worker(peer, "xllamacpp", model, repack=False),
     }
-    found: dict[str, dict[str, list[Any]]] = {name: {} for name in SCENARIOS}
+    later: dict[str, list[float]] = {who: [] for who in workers}
     for _ in range(rounds):
-        for name, how in SCENARIOS.items():
-            for who, worker in workers.items():
-                found[name].setdefault(who, []).append(scenario(worker, message, **how))
+        for who, worker in workers.items():
+            later[who].append(scenario(worker, message, **SCENARIOS[name])["later"])
     for worker in workers.values():
         worker.close()
-    targets = {"short": 0.9, "kept": 0.25, "thinking": 0.7}
     return [
         Line(
             f"first token, turns 2-6, {name}, x server",
-            statistics.median(row["later"] for row in rows["ours"]),
-            statistics.median(row["later"] for row in rows["server"]),
-            targets[name],
+            statistics.median(later["ours"]),
+            statistics.median(later["server"]),
+            TARGETS[name],
         )
-        for name, rows in found.items()
     ]
 
 
@@ -253,7 +254,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a file of a real shape; else one is written")
     parser.add_argument("--peer", help="the python of a venv with xllamacpp")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", choices=["llama", "server", "memory", "alone"])
+    parser.add_argument("--only", choices=["llama", *SCENARIOS, "memory", "alone"])
     parser.add_argument("--turns", type=int)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -269,7 +270,10 @@ def main() -> None:
         worker.close()
         parts: dict[str, Callable[[], list[Line]]] = {
             "llama": lambda: against_llama(model, message, given.rounds),
-            "server": lambda: against_server(model, message, peer, given.rounds),
+            **{
+                name: partial(against_server, model, message, peer, given.rounds, name)
+                for name in SCENARIOS
+            },
             "memory": lambda: memory(model, message, peer),
             "alone": lambda: alone(model, message),
         }

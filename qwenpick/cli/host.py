@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from qwenpick.cli.export import text_of
+from qwenpick.cli.eyes import check_room, find_projector
 from qwenpick.cli.opening import Demands, Opened, locate, open_model
 from qwenpick.cli.output import say
-from qwenpick.errors import RunError
-from qwenpick.pull.local import find_projector
 from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
 from qwenpick.run.chat import Conversation, Manner, Speaker
+from qwenpick.run.constraint import masks
 from qwenpick.run.engine import version
 from qwenpick.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from qwenpick.pick.settle import Question
-    from qwenpick.run.events import Turn
     from qwenpick.run.pieces import ImagePiece
     from qwenpick.run.schema import Schema
     from qwenpick.run.vision import Projector
@@ -34,6 +34,8 @@ class Opening:
     demands: Demands
     keep: bool = True
     """Whether the conversation is kept on disk."""
+    schema: Schema | None = None
+    """What each answer must meet."""
 
 
 class ChatHost:
@@ -50,8 +52,7 @@ class ChatHost:
         self, opened: Opened, manner: Manner, opening: Opening, session: Session | None = None
     ) -> None:
         self.opening = opening
-        self.schema: Schema | None = None
-        self._eyes: Projector | None = None
+        self._projector: Projector | None = None
         self.opened, self.label = opened, opened.label
         self.conversation = self._converse(opened, manner)
         self.session = session or self._new()
@@ -63,24 +64,33 @@ class ChatHost:
         path, size = locate(model, None, self.opening.question)
         before = self.conversation
         before.close()
-        self._close_engine()
+        self._shut_eyes()
+        self.opened.engine.close()
         self.opened = open_model(path, size, self.opening.question, self.opening.demands)
         self.label = self.opened.label
         self.conversation = self._converse(self.opened, before.manner)
         self.conversation.system = before.system
-        self.conversation.messages = before.messages
+        self.conversation.messages = without_pictures(before.messages)
         self.session.model, self.session.label = str(path), self.label
 
     def keep(self) -> None:
         """Keep the messages, and the rates that the last turn reached."""
-        if last := self.conversation.last:
-            self._keep_rates(last)
+        self.keep_rates()
         conversation, session = self.conversation, self.session
         if not self.opening.keep or not conversation.messages:
             return
         session.system, session.window = conversation.system, conversation.window
         session.messages = list(conversation.messages)
         session.save()
+
+    def keep_rates(self) -> None:
+        """Keep the rates that the last turn reached: later estimates use them."""
+        turn, self.conversation.last = self.conversation.last, None
+        found = rates.of_turn(turn) if turn else (None, None)
+        if any(found):
+            opened = self.opened
+            size = opened.model.size if opened.model else None
+            rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
 
     def save(self, name: str) -> str:
         """Keep it by a name; gives the name."""
@@ -110,40 +120,18 @@ class ChatHost:
         """Take a picture in; gives it, and a note where it was changed.
 
         Raises:
-            RunError: There is no projector for this model.
             UsageError: It is no picture.
+            RunError: There is no projector, or no memory for it.
         """
-        if self._eyes is None:
+        if self._projector is None:
             from qwenpick.run.vision import Projector  # noqa: PLC0415 - Pillow costs 60 ms
 
-            opened = self.opened
-            self._eyes = Projector(
-                opened.engine, self._projector(), threads=opened.settings.threads
-            )
-        return self._eyes.picture(path)
-
-    def hold(self, schema: Schema) -> None:
-        """Hold every answer to a schema."""
-        from qwenpick.run.constraint import Constraint, make_tokenizer  # noqa: PLC0415 - a second
-
-        tokenizer = make_tokenizer(self.opened.engine)
-        self.schema = schema
-        self.conversation.manner.mask = lambda: Constraint(schema, tokenizer)
-
-    def _projector(self) -> Path:
-        """Find the projector: the size's own, or one that lies beside the file."""
-        opened = self.opened
-        found = None
-        if opened.model:
-            found = find_projector(opened.model.size, self.opening.question.catalog)
-        found = found or next(iter(sorted(opened.path.parent.glob("*mmproj*.gguf"))), None)
-        if found is None:
-            size = opened.model.size if opened.model else "MODEL"
-            raise RunError(
-                f"{self.label} has no projector here, so it can't see pictures.",
-                hint=f"Type: qwenpick pull {size} --vision",
-            )
-        return found
+            opened, question = self.opened, self.opening.question
+            file = find_projector(opened.path)
+            if not opened.memory.vision and not self.opening.demands.force:
+                check_room(file, question.budget.total - opened.memory.total)
+            self._projector = Projector(opened.engine, file, threads=opened.settings.threads)
+        return self._projector.picture(path)
 
     def close(self) -> None:
         """Keep what there is to keep, the engine's state too, and free the engine."""
@@ -152,29 +140,24 @@ class ChatHost:
         if self.opening.keep and self.conversation.messages:
             state.save(self.conversation.reader, self.session.state_path, self._owner())
             sessions.prune()
-        self._close_engine()
-
-    def _close_engine(self) -> None:
-        if self._eyes:
-            self._eyes.close()
-            self._eyes = None
+        self._shut_eyes()
         self.opened.engine.close()
 
-    def _keep_rates(self, turn: Turn) -> None:
-        found = rates.of_turn(turn)
-        if any(found):
-            opened = self.opened
-            size = opened.model.size if opened.model else None
-            rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
-
     def _converse(self, opened: Opened, manner: Manner) -> Conversation:
+        if self.opening.schema:
+            manner.mask = masks(self.opening.schema, opened.engine)
         speaker = Speaker(model=opened.model, metadata=opened.file.header.metadata)
         return Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
+
+    def _shut_eyes(self) -> None:
+        if self._projector:
+            self._projector.close()
+            self._projector = None
 
     def _take_over(self, session: Session) -> None:
         conversation = self.conversation
         conversation.system = session.system
-        conversation.messages = list(session.messages)
+        conversation.messages = without_pictures(session.messages)
         conversation.window = session.window
         if session.state_path.is_file():
             why = state.load(conversation.reader, session.state_path, self._owner())
@@ -193,4 +176,9 @@ class ChatHost:
         return Session(name=sessions.new_name(), model=str(self.opened.path), label=self.label)
 
     def _keeping(self) -> Opening:
-        return Opening(question=self.opening.question, demands=self.opening.demands)
+        return replace(self.opening, keep=True)
+
+
+def without_pictures(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put a word where a picture stood: what it was is not kept, and another model sees it anew."""
+    return [{**message, "content": text_of(message)} for message in messages]

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
+from qwenpick.cli.eyes import find_projector, vision_bytes
 from qwenpick.cli.output import ask
 from qwenpick.errors import PullError, RunError, UsageError
 from qwenpick.pull.reference import Demo, Size, parse
@@ -137,7 +138,9 @@ def _pull(reference: Reference, catalog: Catalog, *, yes: bool) -> Path:
         plan = prepare.make_plan(reference, catalog, source="hf", vision=False, watch=watch)
         size = units.download(plan.missing)
         if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
-            raise PullError(f"{plan.title} is not here.", hint="Talk to another: qwenpick list")
+            raise PullError(  # noqa: TRY301 - it passes through below as it is
+                f"{plan.title} is not here.", hint="Talk to another: qwenpick list"
+            )
         return bring.carry_out(plan, prepare.source_of("hf"), watch).path
     except PullError as error:
         if getattr(error, "unreachable", False):
@@ -157,7 +160,8 @@ def check(path: Path, size: str | None, question: Question, demands: Demands) ->
 
     file = read_model(path)
     model = _recognise(file, size, question.catalog)
-    settled = _settle(file, model, question)
+    vision = vision_bytes(find_projector(path)) if question.wish.vision else 0
+    settled = _settle(file, model, question, vision)
     settings = settled.settings
     if not settled.fits and not demands.force:
         raise RunError(
@@ -210,7 +214,7 @@ def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | N
     return None
 
 
-def _settle(file: ModelFile, model: Model | None, question: Question) -> Settled:
+def _settle(file: ModelFile, model: Model | None, question: Question, vision: int) -> Settled:
     from qwenpick.pick.memory import FileFacts  # noqa: PLC0415 - not needed for --help
     from qwenpick.pick.settle import settle  # noqa: PLC0415 - the same
     from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
@@ -221,6 +225,7 @@ def _settle(file: ModelFile, model: Model | None, question: Question) -> Settled
         architecture=file.architecture,
         file=FileFacts(bytes=file.header.file_bytes, weights=weights),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
+        vision=vision,
         size=model.size if model else None,
         quant=file.quant,
     )
