@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gguf
 import pulling
 import pytest
 from hub_server import COMMIT, Hub
@@ -120,7 +121,7 @@ def test_split_files_come_whole_and_a_projector_beside_them(
 
 
 @pytest.mark.parametrize("place", [".lmstudio/models/unsloth/x", "llama", "given"])
-def test_a_copy_of_another_tool_is_used_in_place(  # noqa: PLR0913 - fixtures
+def test_a_copy_of_another_tool_is_used_in_place(  # noqa: PLR0913, PLR0917 - fixtures
     place: str, hub: Hub, catalogue: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -216,6 +217,25 @@ def test_the_catalogue_is_refreshed_from_the_hub(
     assert (file.bytes, file.bytes_exact, file.sha256) == (
         1 << 21, True, hub.sums[hub.files[REPO][FILE]],
     )  # fmt: skip
+
+
+def test_a_model_of_another_family_is_set_aside_and_stays_refused(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hub" / "other.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    hub.add(REPO, path, FILE)
+    table = pulling.table(tmp_path / "t.json", size=path.stat().st_size, sha256=hub.sums[path])
+    monkeypatch.setenv("QWENPICK_CATALOG", str(table))
+    for _ in range(2):
+        assert main(["pull", "0.8b", "--q4"]) == 4
+        out, err = capsys.readouterr()
+        assert not out
+        assert "family llama" in err
 
 
 @pytest.mark.usefixtures("hub", "catalogue")
