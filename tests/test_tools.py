@@ -55,7 +55,8 @@ TOOLS = read_tools(
 
 TEXTS = [
     "plain", "", " leading and trailing ", 'quotes " and \' and `', "two\nlines", "\n\nblank\n\n",
-    '{"json": "in a string"}', "[1, 2]", "42", "True", "null", "naïve 漢字 \u202e\u05e2\u05d1 \U0001f469\u200d\U0001f467 e\u0301",
+    '{"json": "in a string"}', "[1, 2]", "42", "True", "null", "naïve 漢字 \u202e\u05e2\u05d1",
+    "\U0001f469\u200d\U0001f467 e\u0301",
 
     "</parameter>", "a </function> b", "<tool_call> in text", "<b>html</b> &amp; more",
     "back\\slash\t",

@@ -181,7 +181,7 @@ def _positive(value: object, where: str) -> float:
 
 
 def _repo(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w.-]+/[\w.-]+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", value):
         raise ValueError(f"{value!r} is no repository (owner/name)")
     return value
 

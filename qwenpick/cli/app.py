@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import files, machine, pull, recommend
+from qwenpick.cli import bench, chat, doctor, engine, files, machine, pull, recommend, sessions
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -41,9 +41,14 @@ app.command()(recommend.recommend)
 app.command()(recommend.guide)
 app.command()(machine.probe)
 app.command()(pull.pull)
+app.command()(chat.chat)
+app.command()(sessions.sessions)
+app.command()(bench.bench)
 app.command("list")(files.list_files)
 app.command()(files.rm)
 app.command()(files.verify)
+app.add_typer(engine.app, name="engine")
+app.command()(doctor.doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,8 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = app(
-            args=arguments, prog_name="qwenpick", standalone_mode=False, default_map=defaults()
+        door = typer.main.get_command(app)
+        code = door.main(
+            args=arguments,
+            prog_name="qwenpick",
+            standalone_mode=False,
+            default_map=defaults(getattr(door, "commands", {})),
         )
         sys.stdout.flush()
     except QwenpickError as error:

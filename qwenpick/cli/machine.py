@@ -31,6 +31,6 @@ class Probed:
 
 def probe(as_json: Json = False) -> None:
     """Show this machine as it is: memory, cores, GPUs, disk, engine."""
-    from qwenpick.hardware.probe import probe as look  # noqa: PLC0415 - psutil costs 25 ms
+    from qwenpick.hardware.probe import probe as look  # noqa: PLC0415 - not needed for --help
 
     emit(Probed(look()), as_json=as_json)

@@ -114,7 +114,7 @@ class MachineOptions:
 
         ram = units.parse_memory(self.ram) if self.ram is not None else None
         vram = units.parse_memory(self.vram) if self.vram is not None else None
-        machine = _read(self.machine) if self.machine else _probe()
+        machine = read_machine(self.machine) if self.machine else _probe()
         if ram or vram or self.gpu:
             from qwenpick.hardware.imagine import imagine  # noqa: PLC0415 - reads the cards
 
@@ -211,7 +211,12 @@ def _probe() -> Machine:
     return probe()
 
 
-def _read(path: Path) -> Machine:
+def read_machine(path: Path) -> Machine:
+    """Read a machine file, as `probe --json` writes it.
+
+    Raises:
+        UsageError: It can't be read, or is no machine file.
+    """
     from qwenpick.hardware.machine import Machine  # noqa: PLC0415 - not needed for --help
 
     try:

@@ -53,7 +53,7 @@ def recommendation(answer: Recommendation, *, everything: bool) -> None:
 
 def _words(answer: Recommendation) -> Iterator[tuple[str, str]]:
     yield "Why", _sentence(answer.reason)
-    guide = f"{answer.row.requirement}: {' or '.join(answer.row.sizes).upper()}."
+    guide = f"{answer.row.requirement}: {' or '.join(map(str.upper, answer.row.sizes))}."
     if not answer.agrees:
         guide += f" Not followed here: {answer.guide_note}."
     yield "Guide", guide

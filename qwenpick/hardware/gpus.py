@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware import amd, apple, cards, intel, nvidia, windows
+from qwenpick.hardware import nvidia
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from qwenpick.hardware.machine import EngineBuild, Gpu, Memory
     from qwenpick.hardware.sources import Sources
@@ -17,23 +17,47 @@ if TYPE_CHECKING:
 def gpus(sources: Sources, memory: Memory, build: EngineBuild) -> tuple[list[Gpu], list[str]]:
     """Give the GPUs that may be used, and what there is to say of them."""
     if sources.platform == "darwin":
-        return [_rated(gpu, memory) for gpu in apple.gpus(sources, memory)], []
+        from qwenpick.hardware import apple  # noqa: PLC0415 - each source where it is needed
+
+        return [_rated(gpu, memory, sources) for gpu in apple.gpus(sources, memory)], []
     found, uuids, notes = nvidia.gpus(sources, memory)
-    found = _obey(sources, "CUDA_VISIBLE_DEVICES", found, notes, uuids)
-    others: list[tuple[list[Gpu], list[str]]]
-    if sources.platform == "win32":
-        others = [windows.gpus(sources)]
-    else:
-        cards_of_amd, said = amd.gpus(sources, memory)
-        for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
-            cards_of_amd = _obey(sources, name, cards_of_amd, said)
-        others = [(cards_of_amd, said), intel.gpus(sources)]
-    for more, said in others:
+    found = _one_part(_obey(sources, "CUDA_VISIBLE_DEVICES", found, notes, uuids), notes)
+    for more, said in _others(sources, memory):
         found += more
         notes += said
     if "vulkan" in build.backends:
         found = _obey(sources, "GGML_VK_VISIBLE_DEVICES", found, notes)
-    return [_rated(gpu, memory) for gpu in found], notes
+    return [_rated(gpu, memory, sources) for gpu in found], notes
+
+
+def _one_part(found: list[Gpu], notes: list[str]) -> list[Gpu]:
+    """Keep the first part of split cards: CUDA takes one in a process, the first it sees.
+
+    Source: NVIDIA's MIG user guide, "CUDA device enumeration".
+    """
+    parts = [gpu for gpu in found if " MIG " in gpu.name]
+    if len(parts) > 1:
+        notes.append(
+            f"CUDA uses one of {len(parts)} MIG parts in a process: the first, or the one that "
+            "CUDA_VISIBLE_DEVICES names."
+        )
+    return parts[:1] or found
+
+
+def _others(sources: Sources, memory: Memory) -> Iterator[tuple[list[Gpu], list[str]]]:
+    """Give the GPUs of other makers; each source is imported where it has something to say."""
+    if sources.platform == "win32":
+        from qwenpick.hardware import windows  # noqa: PLC0415 - see above
+
+        yield windows.gpus(sources)
+    elif sources.names("/sys/class/drm"):
+        from qwenpick.hardware import amd, intel  # noqa: PLC0415 - see above
+
+        found, said = amd.gpus(sources, memory)
+        for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
+            found = _obey(sources, name, found, said)
+        yield found, said
+        yield intel.gpus(sources)
 
 
 def visible(cards_there: Sequence[Gpu], named: str, uuids: Sequence[str] = ()) -> list[Gpu]:
@@ -76,10 +100,14 @@ def _obey(
     return kept
 
 
-def _rated(gpu: Gpu, memory: Memory) -> Gpu:
-    """Give a GPU without a bandwidth the one of the table, where its name is there."""
+def _rated(gpu: Gpu, memory: Memory, sources: Sources) -> Gpu:
+    """Give a GPU without a bandwidth the one of the table, by its name or its board's."""
     if gpu.bandwidth_bytes_per_second is not None:
         return gpu
+    from qwenpick.hardware import cards  # noqa: PLC0415 - see above
+
     size = memory.total if gpu.unified else gpu.total
     rate = cards.bandwidth(gpu.name, size)
+    if rate is None and gpu.unified:
+        rate = cards.bandwidth(sources.text("/proc/device-tree/model") or "", size)
     return replace(gpu, bandwidth_bytes_per_second=rate) if rate else gpu

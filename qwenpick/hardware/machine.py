@@ -116,6 +116,30 @@ class Machine:
             ) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What a model file reached here, in tokens per second."""
+
+    model_file: str
+    size: str | None
+    quant: str | None
+    weights_bytes: int
+    threads: int
+    repack: bool
+    gpu_layers: int
+    prompt_rate: float | None
+    decode_rate: float | None
+    memory_bandwidth_bytes_per_second: float | None
+    engine_version: str | None
+    taken: str
+    """ISO date."""
+
+    @property
+    def key(self) -> tuple[str, int, bool, int, str | None]:
+        """What makes two measurements the same one, taken twice."""
+        return (self.model_file, self.threads, self.repack, self.gpu_layers, self.engine_version)
+
+
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),

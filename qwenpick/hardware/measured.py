@@ -6,37 +6,14 @@ One JSON file in qwenpick's home, newest last, one record for a model file and i
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from qwenpick.hardware.machine import Measurement
 from qwenpick.home import home
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What a model file reached here, in tokens per second."""
-
-    model_file: str
-    size: str | None
-    quant: str | None
-    weights_bytes: int
-    threads: int
-    repack: bool
-    gpu_layers: int
-    prompt_rate: float | None
-    decode_rate: float | None
-    memory_bandwidth_bytes_per_second: float | None
-    engine_version: str | None
-    taken: str
-    """ISO date."""
-
-    @property
-    def key(self) -> tuple[str, int, bool, int, str | None]:
-        """What makes two measurements the same one, taken twice."""
-        return (self.model_file, self.threads, self.repack, self.gpu_layers, self.engine_version)
 
 
 def load() -> tuple[Measurement, ...]:

@@ -22,7 +22,7 @@ def gpus(sources: Sources) -> tuple[list[Gpu], list[str]]:
     found = []
     for values in sources.registry(_DISPLAYS):
         name = str(values.get("DriverDesc", ""))
-        vendor = next((_VENDORS[word] for word in name.casefold().split() if word in _VENDORS), "")
+        vendor = next((_VENDORS[word] for word in _VENDORS if word in name.casefold()), "")
         size = values.get("HardwareInformation.qwMemorySize")
         if not vendor:
             continue

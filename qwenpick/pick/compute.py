@@ -1,32 +1,41 @@
-"""The compute buffer: what the engine needs beside the weights while it reads a batch."""
+"""The compute buffer: the intermediate results of reading a batch, as llama.cpp orders them.
+
+The graph is that of src/models/qwen35.cpp, step by step, and for models with attention
+throughout that of src/models/llama.cpp; `graph.py` lays it into a buffer.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from qwenpick.pick.graph import Graph, Result
 from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
     from qwenpick.pick.wish import KvType
 
-F32, F16 = 4, 2
+FLOAT, HALF, LONG = 4, 2, 8
+POSITIONS = 4
+"""Numbers of a token's position where pictures have rows and columns (M-RoPE)."""
+V_ROTATION = 64
+"""Side of the matrix that values are rotated with before they are quantised
+(llama-kv-cache.cpp, build_input_v_rot)."""
 
 
 def compute_bytes(arch: Architecture, *, context: int, ubatch: int, kv_type: KvType = "f16") -> int:
-    """Size the compute buffer for a batch of *ubatch* tokens.
+    """Size the compute buffer for batches of *ubatch* tokens: the graph's results, and the mask.
 
-    The buffer is as large as the greediest stage of the graph (the tensors that live at the
-    same time there), and the attention mask, which is there throughout.
+    llama.cpp rotates the rows of a quantised KV cache, for which it keeps two matrices.
     """
-    cells = -(-context // CONTEXT_STEP) * CONTEXT_STEP
-    batch = min(ubatch, cells)
-    mask = F16 * batch * cells
-    stages = [_feed_forward(arch, batch), _attention(arch, batch)]
-    if arch.linear_layers:
-        stages += _linear(arch, batch)
-    rotation = F32 * arch.head_dim**2 if kv_type != "f16" else 0
-    return max(stages) + mask + rotation
+    batch = min(ubatch, _padded(context))
+    return graph_bytes(arch, batch, rotated=kv_type != "f16") + mask_bytes(context, batch)
+
+
+def mask_bytes(context: int, ubatch: int) -> int:
+    """Size the attention mask, of which a short conversation touches only its own part."""
+    return HALF * min(ubatch, _padded(context)) * _padded(context)
 
 
 def input_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
@@ -35,27 +44,141 @@ def input_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
     llama.cpp logs it as the host's compute buffer beside a card's (ggml-backend.cpp keeps a
     graph's inputs on the host).
     """
-    return F32 * ubatch * arch.hidden + F16 * ubatch * context
+    return FLOAT * ubatch * arch.hidden + mask_bytes(context, ubatch)
 
 
-def _feed_forward(arch: Architecture, batch: int) -> int:
-    """Input, residual and norm; gate, up and their product."""
-    return F32 * batch * 3 * (arch.hidden + arch.ffn)
+def _padded(context: int) -> int:
+    return -(-context // CONTEXT_STEP) * CONTEXT_STEP
 
 
-def _attention(arch: Architecture, batch: int) -> int:
-    """Queries with their gates, rotated, and the answer; keys; input, residual and norm."""
-    queries, keys = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
-    return F32 * batch * (4 * queries + keys + 3 * arch.hidden)
+@lru_cache(maxsize=256)
+def graph_bytes(shape: Architecture, batch: int, *, rotated: bool) -> int:
+    """Size the buffer for a batch, without the attention mask.
+
+    Args:
+        shape: The model's shape.
+        batch: Tokens that are read at once.
+        rotated: Whether the KV cache is quantised, for which llama.cpp rotates its rows.
+    """
+    return _Reading(shape, batch, rotated=rotated).size()
 
 
-def _linear(arch: Architecture, batch: int) -> list[int]:
-    """The mixed channels before, in and after the convolution, or the state read and written."""
-    keys = arch.linear_key_heads * arch.linear_key_dim
-    values = arch.linear_value_heads * arch.linear_value_dim
-    channels = 2 * keys + values
-    tail = F32 * (arch.linear_conv_kernel - 1) * channels
-    gates = F32 * batch * 2 * arch.linear_value_heads
-    state = F32 * values * arch.linear_key_dim
-    mixed = F32 * batch * 3 * (channels + arch.hidden) + tail + gates
-    return [mixed, mixed - F32 * batch * 2 * keys + 2 * state]
+class _Reading:
+    """The graph of reading a batch, as it is put together."""
+
+    def __init__(self, shape: Architecture, batch: int, *, rotated: bool) -> None:
+        self.shape = shape
+        self.graph = Graph()
+        self.row = FLOAT * batch
+        """Bytes of one number for each token."""
+        self.tokens = self.graph.input(FLOAT * batch)
+        self.graph.input(self.row * shape.hidden)  # embedded pictures: there, though unused
+        self.positions = self.graph.input(POSITIONS * FLOAT * batch)
+        self.cells = self.graph.input(LONG * batch), self.graph.input(LONG * batch)
+        self.rotations: tuple[Result, ...] = ()
+        if rotated:
+            side = _largest_side(shape.head_dim)
+            self.rotations = (
+                self.graph.input(FLOAT * side**2),
+                self.graph.input(FLOAT * V_ROTATION**2),
+            )
+
+    def size(self) -> int:
+        """Read through as many layers as it takes until all gaps have been seen."""
+        shape, graph = self.shape, self.graph
+        interval = shape.layers // shape.full_attention_layers
+        states = graph.input(FLOAT)
+        stream = graph.step(self.row * shape.hidden, self.tokens)
+        for layer in range(min(shape.layers, 2 * interval)):
+            normed = self.norm(stream)
+            if (layer + 1) % interval:
+                mixed = self.linear(normed, states)
+            else:
+                mixed = self.attention(normed)
+            residual = graph.inplace(mixed, stream)
+            stream = self.feed_forward(residual)
+        last = graph.step(FLOAT * shape.hidden, self.norm(stream))
+        graph.step(FLOAT * shape.vocab, last)
+        return graph.size()
+
+    def norm(self, source: Result) -> Result:
+        return self.graph.inplace(self.graph.inplace(source))
+
+    def product(self, width: int, source: Result) -> Result:
+        """Multiply with a matrix of the weights: *width* numbers for each token."""
+        return self.graph.step(self.row * width, source)
+
+    def feed_forward(self, residual: Result) -> Result:
+        graph, shape = self.graph, self.shape
+        normed = self.norm(residual)
+        gate, up = self.product(shape.ffn, normed), self.product(shape.ffn, normed)
+        both = graph.step(gate.bytes, gate, up)
+        return graph.inplace(self.product(shape.hidden, both), residual)
+
+    def attention(self, normed: Result) -> Result:
+        graph, shape = self.graph, self.shape
+        width, kept = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+        gated = bool(shape.linear_layers)
+        queries = self.product(2 * width if gated else width, normed)
+        query = graph.view(queries)
+        if gated:
+            query = graph.inplace(graph.step(self.row * width, query))
+        query = self.rotated(graph.inplace(query, beside=(self.positions,)), 0)
+        value = self.rotated(graph.view(self.product(kept, normed)), 1)
+        key = graph.view(self.product(kept, normed))
+        key = self.norm(key) if gated else key
+        key = self.rotated(graph.inplace(key, beside=(self.positions,)), 0)
+        for row, cell in zip((key, value), self.cells, strict=True):
+            graph.store(graph.view(row), cell)
+        answer = graph.step(self.row * width, graph.view(graph.view(query)))
+        answer = self.rotated(graph.view(answer), 1)
+        if gated:
+            gate = graph.inplace(graph.step(self.row * width, graph.view(queries)))
+            answer = graph.inplace(answer, gate)
+        return self.product(shape.hidden, answer)
+
+    def rotated(self, source: Result, which: int) -> Result:
+        if not self.rotations:
+            return source
+        turned = self.graph.step(source.bytes, self.graph.view(source), self.rotations[which])
+        return self.graph.view(turned)
+
+    def linear(self, normed: Result, states: Result) -> Result:
+        """Convolve the mixed channels with their tail, then walk the state over the tokens."""
+        graph, shape = self.graph, self.shape
+        keys = shape.linear_key_heads * shape.linear_key_dim
+        heads = shape.linear_value_heads
+        values = heads * shape.linear_value_dim
+        channels = 2 * keys + values
+        tail = graph.step(FLOAT * (shape.linear_conv_kernel - 1) * channels, graph.view(states))
+        mixed = self.product(channels, normed)
+        longer = graph.step(
+            mixed.bytes + tail.bytes, graph.view(tail), graph.view(graph.view(mixed))
+        )
+        graph.store(graph.view(longer))
+        state = graph.step(FLOAT * values * shape.linear_key_dim, graph.view(states))
+        convolved = graph.inplace(self.product(channels, longer))
+        query = graph.inplace(graph.step(self.row * keys, graph.view(convolved)))
+        key = graph.inplace(graph.step(self.row * keys, graph.view(convolved)))
+        value = graph.view(convolved)
+        fading = graph.view(self.product(heads, normed))
+        fading = graph.view(graph.inplace(graph.inplace(graph.inplace(fading))))
+        beta = graph.inplace(graph.view(self.product(heads, normed)))
+        walked = graph.step(
+            self.row * values + state.bytes, query, key, value, fading, beta, graph.view(state)
+        )
+        graph.store(graph.view(walked))
+        answer = graph.view(walked)
+        answer.bytes = self.row * values
+        answer = self.norm(answer)
+        gate = graph.inplace(graph.view(self.product(values, normed)))
+        answer = graph.view(graph.inplace(answer, gate))
+        return graph.view(self.product(shape.hidden, answer))
+
+
+def _largest_side(head_dim: int) -> int:
+    """Give the side of the matrix that keys are rotated with: a power of 2 that divides them."""
+    side = V_ROTATION
+    while head_dim % (2 * side) == 0:
+        side *= 2
+    return side

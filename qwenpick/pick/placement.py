@@ -18,8 +18,6 @@ from qwenpick.pick.compute import input_bytes
 from qwenpick.pick.speed import Share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from qwenpick.pick.budget import Budget
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.subject import Subject
@@ -47,12 +45,23 @@ def whole(subject: Subject, settings: Settings, memory: MemorySum, budget: Budge
 
 def split(
     subject: Subject, settings: Settings, memory: MemorySum, budget: Budget
-) -> Iterator[Placement]:
-    """Place ever fewer layers on the cards, down to none; nothing where there are no cards."""
-    if budget.devices and not budget.pooled:
-        for gpu_layers in range(subject.architecture.layers, 0, -1):
-            yield _on_cards(subject, settings, memory, budget, gpu_layers)
-        yield whole(subject, settings, memory, replace(budget, devices=()))
+) -> Placement | None:
+    """Place as many layers on the cards as they hold, the rest on the host, where it all fits."""
+    if not budget.devices or budget.pooled:
+        return None
+    layers = subject.architecture.layers
+
+    def too_many(gpu_layers: int) -> bool:
+        return not _cards_hold(
+            _on_cards(subject, settings, memory, budget, gpu_layers), budget, share=1.0
+        )
+
+    most = bisect.bisect_left(range(1, layers + 1), True, key=too_many)
+    if most:
+        placed = _on_cards(subject, settings, memory, budget, most)
+    else:
+        placed = whole(subject, settings, memory, replace(budget, devices=()))
+    return placed if fits(placed, budget) else None
 
 
 def fits(placement: Placement, budget: Budget, *, share: float = 1.0) -> bool:
@@ -62,9 +71,13 @@ def fits(placement: Placement, budget: Budget, *, share: float = 1.0) -> bool:
         device = memory.devices[0][1]
         limit = budget.devices[0].budget
         return memory.total <= budget.host * share and device <= limit * share
-    return memory.host <= budget.host * share and all(
+    return memory.host <= budget.host * share and _cards_hold(placement, budget, share=share)
+
+
+def _cards_hold(placement: Placement, budget: Budget, *, share: float) -> bool:
+    return all(
         used <= device.budget * share
-        for (_, used), device in zip(memory.devices, budget.devices, strict=False)
+        for (_, used), device in zip(placement.memory.devices, budget.devices, strict=False)
     )
 
 

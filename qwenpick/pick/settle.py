@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qwenpick.catalog.model import Catalog
-    from qwenpick.hardware.machine import Machine
-    from qwenpick.hardware.measured import Measurement
+    from qwenpick.hardware.machine import Machine, Measurement
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.subject import Subject
@@ -80,18 +79,16 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
     """
     budget = question.budget
     ladder = list(_ladder(subject, question, last_resort=last_resort))
-    least = None
-    for settings in ladder:
-        least = placement.whole(subject, settings, subject.memory(settings), budget)
-        if placement.fits(least, budget):
-            return _settled(subject, settings, least, question, ladder[0])
-    for settings in ladder:
-        memory = subject.memory(settings)
-        for placed in placement.split(subject, settings, memory, budget):
-            if placement.fits(placed, budget):
+    least = ladder[-1]
+    least_placed = placement.whole(subject, least, subject.memory(least), budget)
+    if least_placed.memory.total > budget.total:  # no placement makes it smaller
+        return _settled(subject, least, least_placed, question, ladder[0])
+    for place in (placement.whole, placement.split):
+        for settings in ladder:
+            placed = place(subject, settings, subject.memory(settings), budget)
+            if placed and placement.fits(placed, budget):
                 return _settled(subject, settings, placed, question, ladder[0])
-    assert least is not None  # noqa: S101 - a ladder has a rung
-    return _settled(subject, ladder[-1], least, question, ladder[0])
+    return _settled(subject, least, least_placed, question, ladder[0])
 
 
 def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Iterator[Settings]:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qwenpick.catalog.model import Calibration, Catalog
-    from qwenpick.hardware.machine import Machine
-    from qwenpick.hardware.measured import Measurement
+    from qwenpick.hardware.machine import Machine, Measurement
 
 Basis = Literal["measured", "bandwidth", "reference", "unknown"]
 KINDS = {"nvidia": "cuda", "apple": "metal"}

@@ -20,11 +20,12 @@ from qwenpick.errors import RunError, UsageError
 from qwenpick.run.ahead import Ahead
 from qwenpick.run.checkpoints import Reader
 from qwenpick.run.engine import StoppedError
-from qwenpick.run.events import Event, Finished, Notice, Reading, Turn
+from qwenpick.run.events import Answer, Event, Finished, Notice, Reading, Turn
 from qwenpick.run.pieces import agreeing
 from qwenpick.run.prompt import Scribe
 from qwenpick.run.reply import Limits, Reply
 from qwenpick.run.sampling import Sampler, values_for
+from qwenpick.run.tools import ToolReader, for_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_BYTES = 256 << 20
 """Room for checkpoints where nobody says otherwise: 12 of the 0.8B and 2B, 4 of the 4B and 9B."""
+CALL = "<tool_call>"
 _RESERVE = 1024
 """Tokens of the window that are kept free for an answer, but never more than a quarter of it."""
 
@@ -58,12 +60,32 @@ class Manner:
     overrides: Mapping[str, float] = field(default_factory=dict)
     """Sampling values in place of the model's own: temperature, top_p, ..."""
     seed: int | None = None
-    tools: Sequence[Mapping[str, Any]] | None = None
-    parse_calls: Callable[[str], tuple[str, tuple[dict[str, Any], ...]]] | None = None
-    """Takes an answer apart into text and calls of tools."""
+    tools: Sequence[dict[str, Any]] | None = None
     mask: Callable[[], Mask] | None = None
     """Makes the mask of one answer, for a schema."""
     read_ahead: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class _Meter:
+    """How the reading of a prompt went."""
+
+    started: float
+    total: int
+    cached: int | None = None
+    read: int = 0
+    ended: float = 0.0
+
+    def take(self, read: int) -> None:
+        """Note that so many tokens of the prompt are there now."""
+        self.cached = read if self.cached is None else self.cached
+        self.read, self.ended = read, time.perf_counter()
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens read in a second, None where none had to be."""
+        new = self.read - (self.cached or 0)
+        return new / (self.ended - self.started) if new else None
 
 
 class Conversation:
@@ -96,6 +118,7 @@ class Conversation:
         self.pictures: dict[str, ImagePiece] = {}
         """By the key that stands in a message's `image` parts."""
         self.ahead = Ahead(self.reader)
+        self.last: Turn | None = None
         self._tries = 0
 
     # What a person does
@@ -164,7 +187,7 @@ class Conversation:
             mode=self.manner.mode,
             pictures=pictures,
         )
-        return replace(values, **self.manner.overrides)
+        return replace(values, **dict(self.manner.overrides))  # type: ignore[arg-type]  # by name
 
     # How a turn goes
 
@@ -178,23 +201,11 @@ class Conversation:
             raise
         if dropped:
             yield Notice(f"The window is full: the {dropped} oldest messages are out of it now.")
-        cached = read = 0
         reply = Reply(self.reader, self._sampler(), self.manner.limits)
-        try:
-            for index, read in enumerate(self.reader.bring(prompt)):
-                cached = cached if index else read
-                yield Reading(read, prompt.n_tokens)
-            seconds = time.perf_counter() - started
-            yield from reply.write(thinking=prompt.thinking)
-        except StoppedError:
-            reply.finish, seconds = "interrupted", time.perf_counter() - started
-        turn = replace(
-            self._finish(reply),
-            prompt_tokens=prompt.n_tokens,
-            cached_tokens=cached,
-            first_token_seconds=reply.first_at - started if reply.first_at else None,
-            prompt_rate=(read - cached) / seconds if read > cached else None,
-        )
+        calls = ToolReader(self.manner.tools) if self.manner.tools else None
+        meter = _Meter(started=started, total=prompt.n_tokens)
+        yield from self._work(prompt, reply, calls, meter)
+        self.last = turn = self._finish(reply, calls, meter)
         if turn.finish == "loop":
             yield Notice("The model repeats itself, so it was stopped.")
         self.engine.go_on()
@@ -202,16 +213,35 @@ class Conversation:
             self.ahead.start(self._next_pieces)
         yield Finished(turn)
 
-    def _finish(self, reply: Reply) -> Turn:
+    def _work(
+        self, prompt: Prompt, reply: Reply, calls: ToolReader | None, meter: _Meter
+    ) -> Iterator[Event]:
+        """Read the prompt and write the answer, until something ends it."""
+        try:
+            for read in self.reader.bring(prompt):
+                meter.take(read)
+                yield Reading(read, prompt.n_tokens)
+        except StoppedError:
+            reply.finish = "interrupted"
+            return
+        for event in reply.write(thinking=prompt.thinking):
+            if not (calls and isinstance(event, Answer)):
+                yield event
+            elif text := calls.feed(event.text):
+                yield Answer(text)
+        if calls and (text := calls.finish()):
+            yield Answer(text)
+
+    def _finish(self, reply: Reply, reader: ToolReader | None, meter: _Meter) -> Turn:
         """Keep the answer among the messages, and sum it up."""
         thought, text = reply.texts[True].strip(), reply.texts[False].rstrip()
-        calls: tuple[dict[str, Any], ...] = ()
-        if self.manner.parse_calls:
-            text, calls = self.manner.parse_calls(text)
+        calls = tuple(reader.calls) if reader else ()
+        if calls:
+            text = text.partition(CALL)[0].rstrip()
         if text or calls or thought:
             message = {"role": "assistant", "content": text}
             message |= {"reasoning_content": thought} if thought else {}
-            self.messages.append(message | ({"tool_calls": list(calls)} if calls else {}))
+            self.messages.append(message | ({"tool_calls": for_template(calls)} if calls else {}))
         elif reply.finish == "interrupted":
             del self.messages[self._last_question() :]
         count = len(reply.tokens)
@@ -221,11 +251,11 @@ class Conversation:
             thinking=thought,
             tool_calls=calls,
             finish="tool_calls" if calls and reply.finish == "stop" else reply.finish,
-            prompt_tokens=0,
-            cached_tokens=0,
+            prompt_tokens=meter.total,
+            cached_tokens=meter.cached or 0,
             completion_tokens=count,
-            first_token_seconds=None,
-            prompt_rate=None,
+            first_token_seconds=reply.first_at - meter.started if reply.first_at else None,
+            prompt_rate=meter.rate,
             decode_rate=(count - 1) / seconds if count > 1 and seconds else None,
         )
 

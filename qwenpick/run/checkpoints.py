@@ -191,6 +191,21 @@ class Reader:
     def _position_of(self, count: int) -> int:
         return sum(piece.n_pos for piece in self.content[:count])
 
+    def settle(self) -> None:
+        """Go back to the last place that what was read can be told of exactly."""
+        self._go_back(list(self.content), len(self.content))
+
+    def adopt(self, pieces: list[Piece], data: NDArray[np.uint8]) -> bool:
+        """Take over a whole state that follows *pieces*; false where the engine refuses it."""
+        self.forget()
+        cells = sum(piece.n_tokens for piece in pieces)
+        position = sum(piece.n_pos for piece in pieces)
+        if cells <= self.engine.n_ctx and self.engine.load_state(data, position, whole=True):
+            self.content = pieces
+            return True
+        self.forget()
+        return False
+
     def forget(self) -> None:
         """Empty the context."""
         self.engine.clear()

@@ -35,7 +35,7 @@ class Mask(Protocol):
     def mask(self, logits: NDArray[np.float32]) -> None:
         """Set the logits of all tokens that may not come next to minus infinity."""
 
-    def accept(self, token: int) -> None:
+    def advance(self, token: int) -> None:
         """Take note that the token came."""
 
 
@@ -76,7 +76,7 @@ class Sampler:
                 token = self._draw(logits)
                 if logits[token] == -np.inf:
                     raise RunError("Nothing that the model could say fits the schema.")
-            self._mask.accept(token)
+            self._mask.advance(token)
         self._seen[token] = None
         return token
 

@@ -117,6 +117,7 @@ def _compile(document: dict[str, Any]) -> str:
     from llguidance import LLMatcher  # noqa: PLC0415 - 20 ms, and only --schema needs it
 
     rules = document if any(map(_overlays, _nodes(document))) else _closed(document)
+    rules = _nudged(rules)
     grammar: str = LLMatcher.grammar_from_lark(
         "start: /\\n?\\n?/ document\ndocument: %json " + json.dumps(rules | {"x-guidance": _LAYOUT})
     )
@@ -178,3 +179,23 @@ def _closed(document: dict[str, Any]) -> dict[str, Any]:
         ):
             node["additionalProperties"] = False
     return closed
+
+
+def _nudged(document: dict[str, Any]) -> dict[str, Any]:
+    """Move an excluded whole bound by a millionth where the other bound is less than 1 away.
+
+    llguidance 1.9.1 lets the excluded bound itself through there, and only there: "0" for
+    above 0 and at most 0.5 (compared with jsonschema over 40,800 pairs of bounds and values).
+    """
+    nudged: dict[str, Any] = json.loads(json.dumps(document))
+    for node in _nodes(nudged):
+        for excluded, included, step in (
+            ("exclusiveMinimum", "minimum", 1e-6),
+            ("exclusiveMaximum", "maximum", -1e-6),
+        ):
+            bound = node.get(excluded)
+            others = [value for key, value in node.items() if key.lower().endswith("imum")]
+            if isinstance(bound, (int, float)) and any(0 < abs(n - bound) < 1 for n in others):
+                del node[excluded]
+                node[included] = bound + step
+    return nudged

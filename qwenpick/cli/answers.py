@@ -1,0 +1,127 @@
+"""`chat -p`: turns one after the other, to stdout as they come, or as one document."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qwenpick.cli.output import say
+from qwenpick.run.events import Answer, Event, Finished, Notice, Thinking, Turn
+from qwenpick.run.interrupt import stopping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from qwenpick.cli.opening import Opened
+    from qwenpick.run.chat import Conversation
+    from qwenpick.run.pieces import ImagePiece
+    from qwenpick.run.schema import Schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What `chat -p` gives."""
+
+    opened: Opened
+    checkpoints: int
+    """Bytes of the checkpoints that were made."""
+    turns: Sequence[Turn] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document of `chat --json`."""
+        from qwenpick.pick.memory import predicted_peak  # noqa: PLC0415 - only here
+
+        opened = self.opened
+        read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
+        predicted = predicted_peak(opened.memory, opened.settings, read=read)
+        return {
+            "model": opened.model_json(),
+            "settings": opened.settings_json(),
+            "load_seconds": opened.load_seconds,
+            "memory": {
+                "predicted": predicted - opened.memory.checkpoints + self.checkpoints,
+                "actual": peak_memory(),
+                "buffers": opened.engine.buffers,
+            },
+            "turns": [asdict(turn) for turn in self.turns],
+        }
+
+    def page(self) -> None:
+        """Nothing is left to write: the answers were streamed."""
+
+
+def answer(
+    conversation: Conversation,
+    prompts: Sequence[str],
+    images: Sequence[ImagePiece],
+    *,
+    quiet: bool,
+    schema: Schema | None = None,
+) -> list[Turn]:
+    """Say each prompt; the answers go to stdout and the thinking to stderr, unless *quiet*.
+
+    An interrupted turn is the last one. Under a schema an answer is written when it is whole and
+    was checked.
+
+    Raises:
+        RunError: An answer does not meet the schema.
+    """
+    turns: list[Turn] = []
+    for index, text in enumerate(prompts):
+        with stopping(conversation.stop):
+            events = conversation.say(text, images if index == 0 else ())
+            turns.append(_show(events, quiet=quiet or schema is not None))
+        if turns[-1].finish == "interrupted":
+            break
+        if schema:
+            schema.check(turns[-1].reply)
+            if not quiet:
+                sys.stdout.write(turns[-1].reply.strip() + "\n")
+    return turns
+
+
+def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
+    dim, plain = ("\x1b[2m", "\x1b[0m") if _colours() else ("", "")
+    thinking = False
+    for event in events:
+        if isinstance(event, Finished):
+            turn = event.turn
+        elif isinstance(event, Notice):
+            say(event.text)
+        elif quiet:
+            continue
+        elif isinstance(event, Thinking):
+            sys.stderr.write(dim + event.text + plain)
+            sys.stderr.flush()
+            thinking = True
+        elif isinstance(event, Answer):
+            if thinking:
+                sys.stderr.write("\n\n")
+                sys.stderr.flush()
+                thinking = False
+            sys.stdout.write(event.text)
+            sys.stdout.flush()
+    for call in turn.tool_calls if not quiet else ():
+        say(f"calls {call['function']['name']} {call['function']['arguments']}")
+    if not quiet:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    return turn
+
+
+def _colours() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def peak_memory() -> int:
+    """Give the peak resident memory of this process in bytes."""
+    if sys.platform == "win32":
+        import psutil  # noqa: PLC0415 - 25 ms, and only Windows needs it here
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # noqa: PLC0415 - not on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,187 @@
+"""Talk to it: `chat`."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from qwenpick.cli.chat_options import (
+    KeepOptions,  # noqa: TC001 - typer reads it
+    LoadOptions,  # noqa: TC001 - the same
+    SamplingOptions,  # noqa: TC001 - the same
+    TurnOptions,  # noqa: TC001 - the same
+)
+from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
+from qwenpick.cli.output import emit, say
+from qwenpick.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from qwenpick.cli.host import ChatHost
+    from qwenpick.cli.opening import Opened
+    from qwenpick.run.chat import Manner
+    from qwenpick.run.schema import Schema
+    from qwenpick.run.session import Session
+    from qwenpick.run.tools import Tool
+
+
+@spread
+def chat(
+    turn: TurnOptions,
+    sampling: SamplingOptions,
+    load: LoadOptions,
+    keep: KeepOptions,
+    quant: QuantOptions,
+    model: ModelArgument = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Talk to a model; with -p or text on stdin, answer and end."""
+    turn.check()
+    prompts = _prompts(turn.prompt)
+    if prompts is None and as_json:
+        raise UsageError("--json needs something to answer.", hint="Say it with -p TEXT.")
+    schema, tools = _demanded(turn)
+    from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
+    from qwenpick.cli import opening  # noqa: PLC0415 - the same
+
+    question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
+    session = _session(keep)
+    model = model or (session.model if session else None)
+    path, size = opening.locate(model, quant.chosen(), question, yes=yes)
+    demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
+    opened = opening.open_model(path, size, question, demands)
+    from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
+
+    way = Opening(question=question, demands=demands, keep=not keep.no_save, schema=schema)
+    manner = _manner(opened, turn, sampling)
+    manner.tools = tools
+    host = ChatHost(opened, manner, way, session)
+    if turn.system is not None:
+        host.conversation.system = turn.system
+    try:
+        if prompts is None:
+            _talk(host, turn, keep)
+        else:
+            _answer(host, prompts, turn.image or (), as_json=as_json)
+    finally:
+        host.close()
+
+
+def _answer(host: ChatHost, prompts: list[str], images: Sequence[Path], *, as_json: bool) -> None:
+    """Answer each prompt, and end."""
+    from qwenpick.cli.answers import Answers, answer  # noqa: PLC0415 - not for --help
+
+    host.conversation.manner.read_ahead = False  # nobody reads or types in between
+    shown = []
+    for path in images:
+        piece, note = host.picture(path)
+        shown.append(piece)
+        if note:
+            say(f"{path.name}: {note}")
+    schema = host.opening.schema
+    turns = answer(host.conversation, prompts, shown, quiet=as_json, schema=schema)
+    host.keep_rates()
+    made = host.conversation.reader.checkpoints.bytes
+    emit(Answers(opened=host.opened, checkpoints=made, turns=turns), as_json=as_json)
+    if turns[-1].finish == "interrupted":
+        raise typer.Exit(130)
+
+
+def _demanded(turn: TurnOptions) -> tuple[Schema | None, tuple[Tool, ...] | None]:
+    """Read the schema and the tools, and look at the pictures, before anything is loaded.
+
+    Raises:
+        UsageError: One of them can't be understood.
+    """
+    schema = tools = None
+    if turn.schema is not None:
+        from qwenpick.run.schema import read_schema  # noqa: PLC0415 - only where it is asked for
+
+        schema = read_schema(turn.schema)
+    if turn.tools is not None:
+        from qwenpick.run.tools import read_tools  # noqa: PLC0415 - only where it is asked for
+
+        try:
+            tools = read_tools(turn.tools.expanduser().read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise UsageError(f"{turn.tools} can't be read: {error.strerror}.") from None
+    for path in turn.image or ():
+        from qwenpick.run.vision import decode  # noqa: PLC0415 - Pillow costs 60 ms
+
+        decode(path)
+    return schema, tools
+
+
+def _talk(host: ChatHost, turn: TurnOptions, keep: KeepOptions) -> None:
+    """Talk until the person leaves."""
+    from qwenpick.cli.terminal import Terminal  # noqa: PLC0415 - prompt_toolkit costs 60 ms
+    from qwenpick.hardware.system import on_battery  # noqa: PLC0415 - psutil costs 25 ms
+
+    host.conversation.manner.read_ahead = not (keep.no_read_ahead or on_battery())
+    terminal = Terminal(host, show_thinking=turn.show_thinking, remember=not keep.no_save)
+    terminal.run(turn.image or ())
+
+
+def _session(keep: KeepOptions) -> Session | None:
+    """Find the conversation to go on with, None for a new one."""
+    if not (keep.resume or keep.session):
+        return None
+    from qwenpick.run import session  # noqa: PLC0415 - not needed for --help
+
+    return session.load(keep.session) if keep.session else session.latest()
+
+
+def _prompts(given: list[str] | None) -> list[str] | None:
+    """Join what stands on stdin to the first prompt; None: talk on the terminal.
+
+    Raises:
+        UsageError: There is nothing to answer.
+    """
+    piped = _stdin()
+    if given:
+        first = f"{given[0]}\n\n{piped}" if piped else given[0]
+        prompts = [first, *given[1:]]
+        if not all(text.strip() for text in prompts):
+            raise UsageError("A prompt is empty.", hint="Say it with -p TEXT.")
+        return prompts
+    if piped:
+        return [piped]
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return None
+    raise UsageError("There is nothing to answer.", hint="Say it with -p TEXT, or on stdin.")
+
+
+def _stdin() -> str:
+    """Read stdin where it is a pipe or a file."""
+    try:
+        kind = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):
+        return ""  # there is none
+    if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
+        return ""
+    return sys.stdin.buffer.read().decode(errors="replace").strip()
+
+
+def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:
+    from qwenpick.run.chat import Manner  # noqa: PLC0415 - needs the engine
+    from qwenpick.run.reply import Limits  # noqa: PLC0415 - the same
+
+    default = opened.model.thinking_default if opened.model else False
+    return Manner(
+        thinking=default if turn.think is None else turn.think,
+        mode=turn.mode,
+        limits=Limits(
+            max_tokens=turn.max_tokens,
+            think_budget=turn.think_budget,
+            stop=tuple(turn.stop or ()),
+        ),
+        overrides=sampling.overrides(),
+        seed=sampling.seed,
+    )

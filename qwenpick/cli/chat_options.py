@@ -1,0 +1,147 @@
+"""The options of `chat`, in groups: how to sample, how to load, what to keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
+
+import typer
+
+from qwenpick import units
+from qwenpick.errors import UsageError
+from qwenpick.pick.wish import UBATCHES, Wish, check_kv_type
+
+MODES = ("general", "coding")
+LONGEST_CONTEXT = 262_144
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingOptions:
+    """Sampling values in place of the model's own."""
+
+    seed: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="The same seed, the same text.")
+    ] = None
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=100, metavar="X", help="0 is greedy.")
+    ] = None
+    top_p: Annotated[float | None, typer.Option(min=0, max=1, metavar="X")] = None
+    top_k: Annotated[int | None, typer.Option(min=0, metavar="N", help="0 is all.")] = None
+    min_p: Annotated[float | None, typer.Option(min=0, max=1, metavar="X")] = None
+    presence_penalty: Annotated[float | None, typer.Option(min=-2, max=2, metavar="X")] = None
+
+    def overrides(self) -> dict[str, float]:
+        """Give those that were given."""
+        names = ("temperature", "top_p", "top_k", "min_p", "presence_penalty")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How the engine is to load the model."""
+
+    context: Annotated[
+        str | None, typer.Option(metavar="N", help="Tokens, such as 8192 or 32k.")
+    ] = None
+    kv_type: Annotated[
+        str | None, typer.Option(metavar="T", help="KV cache in f16, q8_0 or q4_0.")
+    ] = None
+    ubatch: Annotated[
+        int | None, typer.Option(metavar="N", help="Tokens of a prompt read at a time.")
+    ] = None
+    threads: Annotated[int | None, typer.Option(min=1, max=512, metavar="N")] = None
+    gpu_layers: Annotated[int | None, typer.Option(min=0, max=1000, metavar="N")] = None
+    repack: Annotated[
+        bool | None, typer.Option("--repack/--no-repack", help="Keep weights repacked, too.")
+    ] = None
+    force: Annotated[bool, typer.Option("--force", help="Load a model that does not fit.")] = False
+
+    def wish(self, *, vision: bool) -> Wish:
+        """Read what belongs to the pick.
+
+        Raises:
+            UsageError: One of them can't be understood.
+        """
+        context = units.parse_context(self.context) if self.context is not None else None
+        if context and context > LONGEST_CONTEXT:
+            raise UsageError(
+                f"A context of {context:,} is more than the models can take.",
+                hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
+            )
+        if self.ubatch is not None and self.ubatch not in UBATCHES:
+            raise UsageError(
+                f"--ubatch {self.ubatch} is not offered.",
+                hint=f"One of: {', '.join(map(str, UBATCHES))}.",
+            )
+        return Wish(
+            context=context,
+            vision=vision,
+            kv_type=check_kv_type(self.kv_type) if self.kv_type else None,
+            ubatch=self.ubatch,
+            repack=self.repack,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOptions:
+    """What is said, and how it is to be answered."""
+
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", "-p", metavar="TEXT", help="Answer and end; each one a turn."),
+    ] = None
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system prompt.")] = None
+    image: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A picture for the first turn.")
+    ] = None
+    think: Annotated[
+        bool | None, typer.Option("--think/--no-think", help="Think before answering.")
+    ] = None
+    think_budget: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens to think at the most.")
+    ] = None
+    show_thinking: Annotated[
+        bool, typer.Option("--show-thinking", help="Write the thinking out, too.")
+    ] = False
+    mode: Annotated[str, typer.Option(metavar="general|coding")] = "general"
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens of an answer at the most.")
+    ] = None
+    stop: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="End an answer at this text.")
+    ] = None
+    schema: Annotated[
+        str | None, typer.Option(metavar="FILE|JSON", help="A JSON schema that the answer meets.")
+    ] = None
+    tools: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Functions that the model may call.")
+    ] = None
+
+    def check(self) -> None:
+        """Check what typer does not.
+
+        Raises:
+            UsageError: There is no such mode, or a text is empty.
+        """
+        if self.mode not in MODES:
+            raise UsageError(f"{self.mode!r} is no mode.", hint=f"Modes: {', '.join(MODES)}.")
+        if any(not text for text in self.stop or ()):
+            raise UsageError("--stop needs a text.", hint="Such as: --stop END")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepOptions:
+    """What is kept of the conversation."""
+
+    no_read_ahead: Annotated[
+        bool, typer.Option("--no-read-ahead", help="Read only when something was said.")
+    ] = False
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last conversation.")] = (
+        False
+    )
+    session: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Go on with this conversation.")
+    ] = None
+    no_save: Annotated[bool, typer.Option("--no-save", help="Keep nothing.")] = False

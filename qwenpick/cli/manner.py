@@ -1,0 +1,95 @@
+"""What /set can change: each setting's name, how it is read, and where it goes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qwenpick.errors import UsageError
+
+if TYPE_CHECKING:
+    from qwenpick.run.chat import Manner
+
+_SAMPLING = {
+    "temperature": (0.0, 5.0),
+    "top-p": (0.0, 1.0),
+    "top-k": (0, 1000),
+    "min-p": (0.0, 1.0),
+    "presence-penalty": (-2.0, 2.0),
+}
+"""Names and bounds; a bound that is a whole number asks for one."""
+_LIMITS = ("max-tokens", "think-budget")
+SETTINGS = (*_SAMPLING, *_LIMITS, "stop", "seed", "mode", "show-thinking", "keys")
+_OFF = {"off", "none", "no", "false"}
+
+
+def apply(manner: Manner, name: str, value: str) -> str:
+    """Change a setting of the conversation; `off` gives it back to the model.
+
+    Returns:
+        What holds now, as a line.
+
+    Raises:
+        UsageError: There is no such setting, or it can't have this value.
+    """
+    if name in _SAMPLING:
+        key = name.replace("-", "_")
+        others = {kept: number for kept, number in manner.overrides.items() if kept != key}
+        manner.overrides = others if value in _OFF else others | {key: _number(name, value)}
+    elif name in _LIMITS:
+        limit = None if value in _OFF else _whole(name, value)
+        changed: dict[str, Any] = {name.replace("-", "_"): limit}
+        manner.limits = replace(manner.limits, **changed)
+    elif name == "stop":
+        manner.limits = replace(manner.limits, stop=() if value in _OFF else (value,))
+    elif name == "seed":
+        manner.seed = None if value in _OFF else _whole(name, value, least=0)
+    elif name == "mode":
+        manner.mode = one_of(name, value, ("general", "coding"))
+    else:
+        raise UsageError(f"{name} is no setting.", hint=f"Settings: {', '.join(SETTINGS)}.")
+    return f"{name} {value}"
+
+
+def shown(manner: Manner, sampling: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - Sampling, for its names
+    """Give what holds now, as names and words."""
+    rows = [
+        (name, f"{getattr(sampling, name.replace('-', '_')):g}"
+         + ("" if name.replace("-", "_") in manner.overrides else " (the model's own)"))
+        for name in _SAMPLING
+    ]  # fmt: skip
+    rows += [(name, _said(getattr(manner.limits, name.replace("-", "_")))) for name in _LIMITS]
+    rows += [("stop", " ".join(map(repr, manner.limits.stop)) or "off")]
+    return [*rows, ("seed", _said(manner.seed)), ("mode", manner.mode)]
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Check a word against a few.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    if value not in allowed:
+        raise UsageError(f"{name} can't be {value!r}.", hint=f"It is {' or '.join(allowed)}.")
+    return value
+
+
+def _said(value: int | None) -> str:
+    return "off" if value is None else f"{value:,}"
+
+
+def _number(name: str, value: str) -> float:
+    low, high = _SAMPLING[name]
+    try:
+        number = int(value) if isinstance(low, int) else float(value)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise UsageError(f"{name} can't be {value!r}.", hint=f"It is {low:g} to {high:g}, or off.")
+    return number
+
+
+def _whole(name: str, value: str, *, least: int = 1) -> int:
+    if not value.isdecimal() or int(value) < least:
+        raise UsageError(f"{name} can't be {value!r}.", hint="It is a whole number, or off.")
+    return int(value)

