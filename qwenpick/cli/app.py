@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from importlib import import_module
@@ -12,6 +11,7 @@ import typer
 
 from qwenpick import __version__
 from qwenpick.cli.config import defaults
+from qwenpick.cli.output import drop_stdout
 from qwenpick.errors import QwenpickError
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        # The reader has gone; what is still in the buffer must not be written at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 0
     return code if isinstance(code, int) else 0
 
