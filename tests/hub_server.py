@@ -108,7 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
         if "loop" in faults:
             self._answer(302, b"", {"Location": self.path})
             return True
-        if "private" in faults and self.headers.get("Authorization") != "Bearer hf_secret":
+        if (
+            "private" in faults
+            and "/cdn/" not in path
+            and self.headers.get("Authorization") != "Bearer hf_secret"
+        ):
             self._answer(401, b"", {"X-Error-Code": "RepoNotFound"})
             return True
         if "no-api" in faults and path.startswith("/api/"):
@@ -181,6 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "416" in faults:
             self._answer(416, b"", {"Content-Range": f"bytes */{total}"})
             return
+        if "dead-end" in faults and begin:
+            self._answer(500, b"", {"Retry-After": "0"})
+            return
         if "html" in faults:
             self._answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"})
             return
@@ -189,9 +196,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if "no-range" in faults:
             begin = 0
+        if "stall" in faults and begin:
+            time.sleep(30)
         length = total - begin
-        self.send_response(206 if begin or "Range" in self.headers else 200)
-        if begin or ("Range" in self.headers and "no-range" not in faults):
+        partly = "Range" in self.headers and "no-range" not in faults
+        self.send_response(206 if partly else 200)
+        if partly:
             shift = 1 if "other-range" in faults else 0
             self.send_header("Content-Range", f"bytes {begin + shift}-{total - 1}/{total}")
         said = length + 7 if "long-length" in faults else length
@@ -208,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.times += 1
             end = begin + (total - begin) // 2
         if "dead-end" in faults:
-            end = max(begin, total // 2)
+            end = total // 2
         with path.open("rb") as file:
             file.seek(begin)
             while begin < end:

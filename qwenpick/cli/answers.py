@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from qwenpick.cli.opening import Opened
     from qwenpick.run.chat import Conversation
     from qwenpick.run.pieces import ImagePiece
+    from qwenpick.run.schema import Schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +53,32 @@ class Answers:
 
 
 def answer(
-    conversation: Conversation, prompts: Sequence[str], images: Sequence[ImagePiece], *, quiet: bool
+    conversation: Conversation,
+    prompts: Sequence[str],
+    images: Sequence[ImagePiece],
+    *,
+    quiet: bool,
+    schema: Schema | None = None,
 ) -> list[Turn]:
     """Say each prompt; the answers go to stdout and the thinking to stderr, unless *quiet*.
 
-    An interrupted turn is the last one.
+    An interrupted turn is the last one. Under a schema an answer is written when it is whole and
+    was checked.
+
+    Raises:
+        RunError: An answer does not meet the schema.
     """
     turns: list[Turn] = []
     for index, text in enumerate(prompts):
         with stopping(conversation.stop):
             events = conversation.say(text, images if index == 0 else ())
-            turns.append(_show(events, quiet=quiet))
+            turns.append(_show(events, quiet=quiet or schema is not None))
         if turns[-1].finish == "interrupted":
             break
+        if schema:
+            schema.check(turns[-1].reply)
+            if not quiet:
+                sys.stdout.write(turns[-1].reply.strip() + "\n")
     return turns
 
 
@@ -89,6 +103,8 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
                 thinking = False
             sys.stdout.write(event.text)
             sys.stdout.flush()
+    for call in turn.tool_calls if not quiet else ():
+        say(f"calls {call['function']['name']} {call['function']['arguments']}")
     if not quiet:
         sys.stdout.write("\n")
         sys.stdout.flush()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import chat, doctor, engine, files, machine, recommend, sessions
+from qwenpick.cli import bench, chat, doctor, engine, files, machine, pull, recommend, sessions
 from qwenpick.cli.config import defaults
 from qwenpick.errors import QwenpickError
 
@@ -40,9 +40,10 @@ def root(
 app.command()(recommend.recommend)
 app.command()(recommend.guide)
 app.command()(machine.probe)
-app.command()(files.pull)
+app.command()(pull.pull)
 app.command()(chat.chat)
 app.command()(sessions.sessions)
+app.command()(bench.bench)
 app.command("list")(files.list_files)
 app.command()(files.rm)
 app.command()(files.verify)

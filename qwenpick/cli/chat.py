@@ -16,17 +16,19 @@ from qwenpick.cli.chat_options import (
     TurnOptions,  # noqa: TC001 - the same
 )
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import emit
+from qwenpick.cli.output import emit, say
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from qwenpick.cli.host import ChatHost
     from qwenpick.cli.opening import Opened
-    from qwenpick.pick.settle import Question
     from qwenpick.run.chat import Manner
+    from qwenpick.run.schema import Schema
     from qwenpick.run.session import Session
+    from qwenpick.run.tools import Tool
 
 
 @spread
@@ -37,7 +39,7 @@ def chat(
     keep: KeepOptions,
     quant: QuantOptions,
     model: ModelArgument = None,
-    yes: Yes = False,  # noqa: ARG001 - what it answers is pull's question
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Talk to a model; with -p or text on stdin, answer and end."""
@@ -45,40 +47,76 @@ def chat(
     prompts = _prompts(turn.prompt)
     if prompts is None and as_json:
         raise UsageError("--json needs something to answer.", hint="Say it with -p TEXT.")
+    schema, tools = _demanded(turn)
     from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
     from qwenpick.cli import opening  # noqa: PLC0415 - the same
 
     question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
     session = _session(keep)
     model = model or (session.model if session else None)
-    path, size = _file(model, quant.chosen(), question)
+    path, size = opening.locate(model, quant.chosen(), question, yes=yes)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     opened = opening.open_model(path, size, question, demands)
     from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
 
-    way = Opening(question=question, demands=demands, keep=not keep.no_save)
-    host = ChatHost(opened, _manner(opened, turn, sampling), way, session)
+    way = Opening(question=question, demands=demands, keep=not keep.no_save, schema=schema)
+    manner = _manner(opened, turn, sampling)
+    manner.tools = tools
+    host = ChatHost(opened, manner, way, session)
     if turn.system is not None:
         host.conversation.system = turn.system
     try:
         if prompts is None:
             _talk(host, turn, keep)
         else:
-            _answer(host, prompts, as_json=as_json)
+            _answer(host, prompts, turn.image or (), as_json=as_json)
     finally:
         host.close()
 
 
-def _answer(host: ChatHost, prompts: list[str], *, as_json: bool) -> None:
+def _answer(host: ChatHost, prompts: list[str], images: Sequence[Path], *, as_json: bool) -> None:
     """Answer each prompt, and end."""
     from qwenpick.cli.answers import Answers, answer  # noqa: PLC0415 - not for --help
 
     host.conversation.manner.read_ahead = False  # nobody reads or types in between
-    turns = answer(host.conversation, prompts, (), quiet=as_json)
+    shown = []
+    for path in images:
+        piece, note = host.picture(path)
+        shown.append(piece)
+        if note:
+            say(f"{path.name}: {note}")
+    schema = host.opening.schema
+    turns = answer(host.conversation, prompts, shown, quiet=as_json, schema=schema)
+    host.keep_rates()
     made = host.conversation.reader.checkpoints.bytes
     emit(Answers(opened=host.opened, checkpoints=made, turns=turns), as_json=as_json)
     if turns[-1].finish == "interrupted":
         raise typer.Exit(130)
+
+
+def _demanded(turn: TurnOptions) -> tuple[Schema | None, tuple[Tool, ...] | None]:
+    """Read the schema and the tools, and look at the pictures, before anything is loaded.
+
+    Raises:
+        UsageError: One of them can't be understood.
+    """
+    schema = tools = None
+    if turn.schema is not None:
+        from qwenpick.run.schema import read_schema  # noqa: PLC0415 - only where it is asked for
+
+        schema = read_schema(turn.schema)
+    if turn.tools is not None:
+        from qwenpick.run.tools import read_tools  # noqa: PLC0415 - only where it is asked for
+
+        try:
+            tools = read_tools(turn.tools.expanduser().read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise UsageError(f"{turn.tools} can't be read: {error.strerror}.") from None
+    for path in turn.image or ():
+        from qwenpick.run.vision import decode  # noqa: PLC0415 - Pillow costs 60 ms
+
+        decode(path)
+    return schema, tools
 
 
 def _talk(host: ChatHost, turn: TurnOptions, keep: KeepOptions) -> None:
@@ -87,7 +125,8 @@ def _talk(host: ChatHost, turn: TurnOptions, keep: KeepOptions) -> None:
     from qwenpick.hardware.system import on_battery  # noqa: PLC0415 - psutil costs 25 ms
 
     host.conversation.manner.read_ahead = not (keep.no_read_ahead or on_battery())
-    Terminal(host, show_thinking=turn.show_thinking, remember=not keep.no_save).run()
+    terminal = Terminal(host, show_thinking=turn.show_thinking, remember=not keep.no_save)
+    terminal.run(turn.image or ())
 
 
 def _session(keep: KeepOptions) -> Session | None:
@@ -128,18 +167,6 @@ def _stdin() -> str:
     if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
         return ""
     return sys.stdin.buffer.read().decode(errors="replace").strip()
-
-
-def _file(model: str | None, quant: str | None, question: Question) -> tuple[Path, str | None]:
-    from qwenpick.cli import opening  # noqa: PLC0415 - not needed for --help
-    from qwenpick.pull.reference import Size, parse  # noqa: PLC0415 - the same
-
-    if model:
-        return opening.find(parse(model, quant, question.catalog))
-    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - the same
-
-    pick = recommend(question).pick
-    return opening.find(Size(size=pick.model.size, quant=pick.file.quant))
 
 
 def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from qwenpick.cli.opening import Demands, Opened, find, open_model
+from qwenpick.cli.export import text_of
+from qwenpick.cli.eyes import check_room, find_projector
+from qwenpick.cli.opening import Demands, Opened, locate, open_model
 from qwenpick.cli.output import say
-from qwenpick.errors import RunError
-from qwenpick.pull.reference import parse
+from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
-from qwenpick.run import state
 from qwenpick.run.chat import Conversation, Manner, Speaker
+from qwenpick.run.constraint import masks
 from qwenpick.run.engine import version
 from qwenpick.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from qwenpick.pick.settle import Question
     from qwenpick.run.pieces import ImagePiece
+    from qwenpick.run.schema import Schema
+    from qwenpick.run.vision import Projector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class Opening:
     demands: Demands
     keep: bool = True
     """Whether the conversation is kept on disk."""
+    schema: Schema | None = None
+    """What each answer must meet."""
 
 
 class ChatHost:
@@ -47,6 +52,7 @@ class ChatHost:
         self, opened: Opened, manner: Manner, opening: Opening, session: Session | None = None
     ) -> None:
         self.opening = opening
+        self._projector: Projector | None = None
         self.opened, self.label = opened, opened.label
         self.conversation = self._converse(opened, manner)
         self.session = session or self._new()
@@ -55,25 +61,36 @@ class ChatHost:
 
     def switch(self, model: str) -> None:
         """Load another model, and go on with the same messages."""
-        path, size = find(parse(model, None, self.opening.question.catalog))
+        path, size = locate(model, None, self.opening.question)
         before = self.conversation
         before.close()
+        self._shut_eyes()
         self.opened.engine.close()
         self.opened = open_model(path, size, self.opening.question, self.opening.demands)
         self.label = self.opened.label
         self.conversation = self._converse(self.opened, before.manner)
         self.conversation.system = before.system
-        self.conversation.messages = before.messages
+        self.conversation.messages = without_pictures(before.messages)
         self.session.model, self.session.label = str(path), self.label
 
     def keep(self) -> None:
-        """Keep the messages."""
+        """Keep the messages, and the rates that the last turn reached."""
+        self.keep_rates()
         conversation, session = self.conversation, self.session
         if not self.opening.keep or not conversation.messages:
             return
         session.system, session.window = conversation.system, conversation.window
         session.messages = list(conversation.messages)
         session.save()
+
+    def keep_rates(self) -> None:
+        """Keep the rates that the last turn reached: later estimates use them."""
+        turn, self.conversation.last = self.conversation.last, None
+        found = rates.of_turn(turn) if turn else (None, None)
+        if any(found):
+            opened = self.opened
+            size = opened.model.size if opened.model else None
+            rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
 
     def save(self, name: str) -> str:
         """Keep it by a name; gives the name."""
@@ -100,12 +117,21 @@ class ChatHost:
         self.session = self._new()
 
     def picture(self, path: Path) -> tuple[ImagePiece, str]:
-        """Take a picture in.
+        """Take a picture in; gives it, and a note where it was changed.
 
         Raises:
-            RunError: This model has no eyes here.
+            UsageError: It is no picture.
+            RunError: There is no projector, or no memory for it.
         """
-        raise RunError(f"{path.name} can't be shown: {self.label} has no projector here.")
+        if self._projector is None:
+            from qwenpick.run.vision import Projector  # noqa: PLC0415 - Pillow costs 60 ms
+
+            opened, question = self.opened, self.opening.question
+            file = find_projector(opened.path)
+            if not opened.memory.vision and not self.opening.demands.force:
+                check_room(file, question.budget.total - opened.memory.total)
+            self._projector = Projector(opened.engine, file, threads=opened.settings.threads)
+        return self._projector.picture(path)
 
     def close(self) -> None:
         """Keep what there is to keep, the engine's state too, and free the engine."""
@@ -114,16 +140,24 @@ class ChatHost:
         if self.opening.keep and self.conversation.messages:
             state.save(self.conversation.reader, self.session.state_path, self._owner())
             sessions.prune()
+        self._shut_eyes()
         self.opened.engine.close()
 
     def _converse(self, opened: Opened, manner: Manner) -> Conversation:
+        if self.opening.schema:
+            manner.mask = masks(self.opening.schema, opened.engine)
         speaker = Speaker(model=opened.model, metadata=opened.file.header.metadata)
         return Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
+
+    def _shut_eyes(self) -> None:
+        if self._projector:
+            self._projector.close()
+            self._projector = None
 
     def _take_over(self, session: Session) -> None:
         conversation = self.conversation
         conversation.system = session.system
-        conversation.messages = list(session.messages)
+        conversation.messages = without_pictures(session.messages)
         conversation.window = session.window
         if session.state_path.is_file():
             why = state.load(conversation.reader, session.state_path, self._owner())
@@ -142,4 +176,9 @@ class ChatHost:
         return Session(name=sessions.new_name(), model=str(self.opened.path), label=self.label)
 
     def _keeping(self) -> Opening:
-        return Opening(question=self.opening.question, demands=self.opening.demands)
+        return replace(self.opening, keep=True)
+
+
+def without_pictures(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put a word where a picture stood: what it was is not kept, and another model sees it anew."""
+    return [{**message, "content": text_of(message)} for message in messages]

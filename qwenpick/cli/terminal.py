@@ -7,8 +7,7 @@ host's (slash.py has what is asked of one).
 from __future__ import annotations
 
 import os
-import signal
-from contextlib import contextmanager
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
@@ -29,9 +28,11 @@ from qwenpick.cli.stream import AnswerStream
 from qwenpick.errors import QwenpickError
 from qwenpick.home import home
 from qwenpick.run.events import Answer, Event, Finished, Notice
+from qwenpick.run.interrupt import stopping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.history import History
@@ -100,12 +101,18 @@ class Terminal:
             reserve_space_for_menu=4,
         )
 
-    def run(self) -> None:
-        """Ask, answer, and ask again; Ctrl-D, /quit or two Ctrl-C end it."""
+    def run(self, images: Sequence[Path] = ()) -> None:
+        """Ask, answer, and ask again; Ctrl-D, /quit or two Ctrl-C end it.
+
+        Args:
+            images: Pictures that go with the first message.
+        """
         self._slash.say(
             f"{self._host.label}, {units.context(self._host.conversation.engine.n_ctx)} context, "
             f"{self._thinking()}. /help for commands, Ctrl-C stops, Ctrl-D leaves."
         )
+        for path in images:
+            self._slash.run(f"/image {shlex.quote(str(path))}")
         warned = False
         while True:
             try:
@@ -142,7 +149,7 @@ class Terminal:
         show = _Plain(self._out.file.write) if self._dumb else AnswerStream(
             self._out, show_thinking=self._slash.show_thinking
         )  # fmt: skip
-        with self._stopping(), listening() as pressed:
+        with stopping(self._host.conversation.stop), listening() as pressed:
             try:
                 for event in events:
                     self._take_keys(pressed(), show)
@@ -159,20 +166,6 @@ class Terminal:
             show.toggle_thinking()
             self._slash.show_thinking = not self._slash.show_thinking
         self._typed += "".join(key for key in keys if key.isprintable())
-
-    @contextmanager
-    def _stopping(self) -> Iterator[None]:
-        """Let Ctrl-C stop the answer, and a second one break off whatever still goes on."""
-
-        def stop(_signal: int, _frame: object) -> None:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            self._host.conversation.stop()
-
-        before = signal.signal(signal.SIGINT, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
     def _toolbar(self) -> str:
         conversation = self._host.conversation

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from llguidance import LLTokenizer
     from numpy.typing import NDArray
@@ -94,7 +96,7 @@ class Constraint:
         self._raise_error()
         logits[~allowed] = -np.inf
 
-    def accept(self, token: int) -> None:
+    def advance(self, token: int) -> None:
         """Take *token* as the next one of the reply."""
         self._matcher.consume_token(token)
         self._raise_error()
@@ -105,3 +107,15 @@ class Constraint:
             raise RunError(
                 f"The schema could not be held: {lines[0]}.", hint="Make the schema simpler."
             )
+
+
+def masks(schema: Schema, engine: Vocabulary) -> Callable[[], Constraint]:
+    """Give what makes the mask of one answer; the vocabulary is taken apart at the first."""
+    tokenizers: list[LLTokenizer] = []
+
+    def make() -> Constraint:
+        if not tokenizers:
+            tokenizers.append(make_tokenizer(engine))
+        return Constraint(schema, tokenizers[0])
+
+    return make

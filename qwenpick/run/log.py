@@ -14,7 +14,7 @@ _PARTS = {
     "compute": "compute",
     "output": "output",
 }
-_ERROR_LEVEL = 3  # ggml.h: GGML_LOG_LEVEL_ERROR
+_ERROR_LEVEL = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 
 
 class Log:
