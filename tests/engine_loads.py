@@ -6,6 +6,7 @@ A child that dies took only itself with it: the next one goes on after the file 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ def ends(paths: list[Path]) -> dict[Path, str]:
             capture_output=True,
             text=True,
             check=False,
+            env=os.environ | {"GGML_NO_BACKTRACE": "1"},
         )
         said = [json.loads(line) for line in child.stdout.splitlines()]
         found |= {Path(name): end for name, end in said}
