@@ -33,15 +33,15 @@ def lines() -> list[str]:
             found = choose(Candidates(question))
             asked = f"{file.stem:<24}{use:<16}{units.context(context) if context else '-':<5}"
             if found is None:
-                written.append(f"{asked} nothing fits {units.memory(question.budget.total)}")
+                written.append(f"{asked} nothing fits {question.budget.said}")
                 continue
             settled = found.settled
             settings, speed = settled.settings, settled.speed
             rate = f"{units.rate(speed.decode)} tok/s" if speed.decode else "unknown speed"
             written.append(
                 f"{asked} {found.name:<16}{units.context(settings.context):<5}{settings.kv_type:<5}"
-                f"{units.memory(settled.memory.total):>8} of {units.memory(question.budget.total):<9}"
-                f" {settings.gpu_layers:>2} on GPU  {rate}"
+                f"{units.memory(settled.memory.total):>8} of {question.budget.said}, "
+                f"{settings.gpu_layers} layers on GPU, {rate}"
             )
     return written
 
