@@ -22,9 +22,11 @@ import loaded
 import shapes
 
 from qwenpick.catalog import table
+from qwenpick.hardware.probe import probe
 from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, predicted_peak
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.wish import Settings, check_kv_type
 from qwenpick.pull.model_file import read_model
+from qwenpick.pull.repack import repacked_bytes
 from qwenpick.units import MIB
 
 if TYPE_CHECKING:
@@ -89,16 +91,21 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
     size, quant = model.split(":")
     path = shapes.write_size(folder / f"{size}-{quant}.gguf", size, quant)
     header = read_model(path).header
+    features = probe().cpu.features
     for context, kv_type, ubatch, repack, fill in PLAN[model]:
         settings = Settings(
-            context=context, kv_type=kv_type, ubatch=ubatch, repack=repack, threads=THREADS
-        )  # type: ignore[arg-type]  # the plan's kv types are the engine's
+            context=context,
+            kv_type=check_kv_type(kv_type),
+            ubatch=ubatch,
+            repack=repack,
+            threads=THREADS,
+        )
         read = context - 1 if fill else PROMPT
         took = loaded.load(path, settings, read=read)
         yield Row(
             model=model,
             weights=sum(tensor.bytes for tensor in header.tensors),
-            repack=took.buffers["repack"],
+            repack=repacked_bytes(header, features) if repack else 0,
             settings=settings,
             read=read,
             buffers=took.buffers,
@@ -109,8 +116,20 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
 
 def page(rows: list[Row]) -> Iterator[str]:
     """Say for each load what was predicted and what was there, in MiB."""
-    yield "| model | context | KV | ubatch | repack | read | worst buffer | predicted | peak | error |"
-    yield "| --- | --: | --- | --: | --- | --: | --: | --: | --: | --: |"
+    titles = [
+        "model",
+        "context",
+        "KV",
+        "ubatch",
+        "repack",
+        "read",
+        "worst_buffer",
+        "predicted",
+        "peak",
+        "error",
+    ]
+    yield f"| {' | '.join(titles)} |".replace("_", " ")
+    yield f"|{' --- |' * len(titles)}"
     for row in rows:
         settings = row.settings
         worst = max((_off(row, part) for part in PARTS), key=abs)
