@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import loaded
+import memory as benchmark
 import pytest
 import shapes
 from hypothesis import given
@@ -18,9 +19,6 @@ from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak
 from qwenpick.pick.wish import KV_TYPES, Settings
 from qwenpick.pull.model_file import read_model
 from qwenpick.pull.repack import repacked_bytes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIB = 1 << 20
 
@@ -160,3 +158,14 @@ def test_the_graph_needs_no_more_layers_than_were_laid_out() -> None:
     deep = replace(model.architecture, layers=320, full_attention_layers=80)
     sizes = {graph_bytes(each, 512, rotated=False) for each in (model.architecture, deep)}
     assert len(sizes) == 1
+
+
+def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    rows = benchmark.read_rows(docs / "memory.jsonl")
+    page = (docs / "memory.md").read_text(encoding="utf-8")
+    assert benchmark.filled(page, "\n".join(benchmark.page(rows))) == page
+    for row in rows:
+        assert row.predicted() == pytest.approx(row.peak, rel=0.03)
+        for part, size in row.buffers.items():
+            assert getattr(row.sum(), part) == pytest.approx(size, rel=0.01, abs=MIB)
