@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 FIRST_TOKENS = 1520
 CONTEXT = 8192
-QUESTIONS = (
+QUESTIONS = [
     "What is the second point of it?",
     "And why would some people say otherwise?",
     "Please say that again in one short line.",
     "What follows from that?",
     "Thank you. Is there anything else?",
-)
+]
 
 
 class Worker:
@@ -255,9 +255,11 @@ def main() -> None:
     parser.add_argument("--peer", help="the python of a venv with xllamacpp")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", choices=["llama", *SCENARIOS, "memory", "alone"])
+    parser.add_argument("--follow-ups", type=int, default=len(QUESTIONS), help="of 5 questions")
     parser.add_argument("--turns", type=int)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    del QUESTIONS[given.follow_ups :]
     if given.turns:
         long_session(given.turns)
         return

@@ -16,7 +16,7 @@ from qwenpick.cli.chat_options import (
     TurnOptions,  # noqa: TC001 - the same
 )
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import emit, say
+from qwenpick.cli.output import drop_stdout, emit, say
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ def chat(
             _talk(host, turn, keep)
         else:
             _answer(host, prompts, turn.image or (), as_json=as_json)
+    except BrokenPipeError:
+        drop_stdout()  # typer would end with 1
     finally:
         host.close()
 
