@@ -32,14 +32,19 @@ class Loaded:
     decode_rate: float | None = None
 
 
-def load(path: Path, settings: Settings, *, read: int, answer: int = 0) -> Loaded:
-    """Load *path* in a process of its own, and say what it took.
+def load(
+    path: Path, settings: Settings, *, read: int, answer: int = 0, cgroup: Path | None = None
+) -> Loaded:
+    """Load *path* in a process of its own, in a *cgroup* if one is named, and say what it took.
 
     Raises:
         subprocess.CalledProcessError: The process was killed, or could not load it.
     """
+    command = [sys.executable, __file__, str(path), json.dumps(asdict(settings))]
+    if cgroup:  # the shell moves itself there, and then becomes the process
+        command = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", *command]
     done = subprocess.run(
-        [sys.executable, __file__, str(path), json.dumps(asdict(settings)), str(read), str(answer)],
+        [*command, str(read), str(answer)],
         check=True,
         capture_output=True,
         text=True,

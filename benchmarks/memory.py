@@ -1,11 +1,12 @@
 """The memory sum against the engine: every part as it reports it, and the process's real peak.
 
-    python benchmarks/memory.py [--out results.jsonl] [--from results.jsonl] [SIZE:QUANT ...]
+    python benchmarks/memory.py [--out FILE] [SIZE:QUANT ...]
+    python benchmarks/memory.py --from docs/memory.jsonl --doc docs/memory.md
 
 Writes files of the four real shapes with random weights, one at a time, and loads each in a
 process of its own under every setting: 600 tokens are read, in four cases all that the context
-holds. Prints the worst error of each part, and a line for each load. `--from` prints what was
-measured before against the law as it is now.
+holds. Prints a line for each load, and the worst error of each part. `--from` prints what was
+measured before against the law as it is now; `--doc` writes it into the page's marked block.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ import loaded
 import shapes
 
 from qwenpick.catalog import table
+from qwenpick.hardware.probe import probe
 from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, predicted_peak
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.wish import Settings, check_kv_type
 from qwenpick.pull.model_file import read_model
+from qwenpick.pull.repack import repacked_bytes
 from qwenpick.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+START, END = "<!-- measured -->", "<!-- end -->"
 PROMPT = 600
 PARTS = ("weights", "repack", "kv_cache", "recurrent_state", "compute", "output")
 THREADS = min(os.cpu_count() or 1, 2)
@@ -89,16 +93,21 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
     size, quant = model.split(":")
     path = shapes.write_size(folder / f"{size}-{quant}.gguf", size, quant)
     header = read_model(path).header
+    features = probe().cpu.features
     for context, kv_type, ubatch, repack, fill in PLAN[model]:
         settings = Settings(
-            context=context, kv_type=kv_type, ubatch=ubatch, repack=repack, threads=THREADS
-        )  # type: ignore[arg-type]  # the plan's kv types are the engine's
+            context=context,
+            kv_type=check_kv_type(kv_type),
+            ubatch=ubatch,
+            repack=repack,
+            threads=THREADS,
+        )
         read = context - 1 if fill else PROMPT
         took = loaded.load(path, settings, read=read)
         yield Row(
             model=model,
             weights=sum(tensor.bytes for tensor in header.tensors),
-            repack=took.buffers["repack"],
+            repack=repacked_bytes(header, features) if repack else 0,
             settings=settings,
             read=read,
             buffers=took.buffers,
@@ -109,8 +118,20 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
 
 def page(rows: list[Row]) -> Iterator[str]:
     """Say for each load what was predicted and what was there, in MiB."""
-    yield "| model | context | KV | ubatch | repack | read | worst buffer | predicted | peak | error |"
-    yield "| --- | --: | --- | --: | --- | --: | --: | --: | --: | --: |"
+    titles = [
+        "model",
+        "context",
+        "KV",
+        "ubatch",
+        "repack",
+        "read",
+        "worst_buffer",
+        "predicted",
+        "peak",
+        "error",
+    ]
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{' --- |' * len(titles)}"
     for row in rows:
         settings = row.settings
         worst = max((_off(row, part) for part in PARTS), key=abs)
@@ -135,7 +156,8 @@ def _off(row: Row, part: str) -> float:
     return (predicted - row.buffers[part]) / MIB
 
 
-def _read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
+    """Read what `--out` wrote."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [Row(**row | {"settings": Settings(**row["settings"])}) for row in rows]
 
@@ -146,9 +168,10 @@ def main() -> None:
     options.add_argument("models", nargs="*", metavar="SIZE:QUANT")
     options.add_argument("--out", type=Path)
     options.add_argument("--from", type=Path, dest="source")
+    options.add_argument("--doc", type=Path)
     asked = options.parse_args()
     if asked.source:
-        rows = _read_rows(asked.source)
+        rows = read_rows(asked.source)
     else:
         rows = []
         with tempfile.TemporaryDirectory() as folder:
@@ -158,7 +181,16 @@ def main() -> None:
                     if asked.out:
                         with asked.out.open("a", encoding="utf-8") as file:
                             file.write(json.dumps(asdict(row)) + "\n")
-    print("\n".join(page(rows)))
+    text = "\n".join(page(rows))
+    print(text)
+    if asked.doc:
+        asked.doc.write_text(filled(asked.doc.read_text(encoding="utf-8"), text), encoding="utf-8")
+
+
+def filled(document: str, text: str) -> str:
+    """Put *text* between a document's two marks."""
+    before, rest = document.split(START)
+    return f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}"
 
 
 if __name__ == "__main__":

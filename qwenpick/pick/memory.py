@@ -31,7 +31,7 @@ VOCABULARY_PER_TOKEN = 335
 """Bytes that the engine holds for each entry of the vocabulary: the growth of the heap when a
 model is loaded. This and the next three were measured (docs/memory.md), all else follows from
 the model's shape."""
-PROCESS = 46 << 20
+PROCESS = 54 << 20
 """Python, the engine's library and its graphs, this tool."""
 WORK_PER_TOKEN = 56 << 10
 """For each token of a batch: quantised inputs, and the last layer's results, which the engine

@@ -1,13 +1,14 @@
 """What a GGUF file's header means: the model's shape, its quantisation, and whether it is sound.
 
-`read_model` refuses whatever llama.cpp would end the process on; what it refuses itself in good
-order, such as a tensor of the wrong shape, is left to it. Each check names its place there.
+`read_model` refuses whatever llama.cpp would end the process on, and each check names its place
+there; what it refuses itself in good order, such as a wrong shape, is left to it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from qwenpick.catalog.model import Architecture
@@ -29,8 +30,7 @@ FILE_TYPES = {
 }  # fmt: skip
 """general.file_type to the quantisation's name (llama.h, enum llama_ftype)."""
 
-_MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
-_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+_MAX_LAYERS, _MAX_EXPERTS = 512, 1024  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
 _ROPE_SCALINGS = ("", "none", "linear", "yarn", "longrope")
 _NOT_WEIGHTS = frozenset({"I8", "I16", "I64", "F64", "Q8_1", "Q8_K"})
 """Types that hold intermediate results: no matrix is multiplied with them (ggml-cpu.c)."""
@@ -150,10 +150,7 @@ def _parameters(header: Header, layers: int) -> int:
     for tensor in header.tensors:
         block = re.match(r"blk\.(\d+)\.", tensor.name)
         if not block or int(block[1]) < layers:
-            elements = 1
-            for length in tensor.shape:
-                elements *= length
-            total += elements
+            total += prod(tensor.shape)
     return total
 
 
