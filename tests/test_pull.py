@@ -238,6 +238,20 @@ def test_a_model_of_another_family_is_set_aside_and_stays_refused(
         assert "family llama" in err
 
 
+def test_a_repository_is_gone_with_its_last_file(
+    hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hub.add(REPO, pulling.model_file(tmp_path / "hub" / "Other-Q8_0.gguf", 1 << 20, 3))
+    for quant in ("Q4_K_M", "Q8_0"):
+        assert main(["pull", f"{REPO}:{quant}"]) == 0
+    assert main(["rm", REPO, "--yes"]) == 2
+    assert "more than one" in capsys.readouterr().err
+    assert main(["rm", f"{REPO}:Q8_0", "--yes"]) == 0
+    assert main(["verify", f"{REPO}:Q4_K_M"]) == 0
+    assert main(["rm", f"{REPO}:Q4_K_M", "--yes"]) == 0
+    assert [path.name for path in (tmp_path / "hf" / "hub").rglob("*") if path.is_file()] == []
+
+
 @pytest.mark.usefixtures("hub", "catalogue")
 def test_ollamas_files_are_named_as_what_they_are(
     capsys: pytest.CaptureFixture[str], tmp_path: Path

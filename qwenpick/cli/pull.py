@@ -162,10 +162,8 @@ def _plan_line(plan: Plan) -> str:
 def _take_modelscope(error: PullError, model: str, quant: str | None, *, yes: bool) -> bool:
     """Offer the second source; without a terminal, name the command in the error's hint."""
     if not (yes or (sys.stdin.isatty() and sys.stderr.isatty())):
-        width = f" --quant {quant}" if quant else ""
-        error.hint += (
-            f" Or from the second source: qwenpick pull {model}{width} --source modelscope"
-        )
+        words = ["qwenpick pull", model, f"--quant {quant}" if quant else "", "--source modelscope"]
+        error.hint += f" Or from the second source: {' '.join(filter(None, words))}"
         return False
     say(error.message)
     return ask("Fetch it from ModelScope, the same bytes?", yes=yes)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick.pull import cache, verify
-from qwenpick.pull.plan import weights_of
+from qwenpick.pull.plan import quants_of, weights_of
 from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 
 if TYPE_CHECKING:
@@ -160,17 +160,15 @@ def known(path: Path, catalog: Catalog) -> tuple[str, WeightsFile] | None:
 def of_hub(reference: HubFile) -> Found | None:
     """Find a hub file where its branch stood when last asked."""
     here = cache.names(reference.repo, "main")
-    names = weights_of(here, _quant(reference))
+    quants = quants_of(here)
+    only = quants[0] if len(quants) == 1 else DEFAULT_QUANT
+    names = weights_of(here, reference.quant or only)
     if reference.file:
         names = tuple(name for name in here if name == reference.file)
     if not names:
         return None
     path = cache.snapshot(reference.repo, cache.commit_of(reference.repo, "main"), names[0])
     return Found(path=path, source="hf", quant=reference.quant)
-
-
-def _quant(reference: HubFile) -> str:
-    return reference.quant or DEFAULT_QUANT
 
 
 def _same(path: Path, size: int | None, sha256: str | None) -> bool:

@@ -145,7 +145,10 @@ def _belonging(path: Path) -> list[Path]:
     ]
     left = bytes_at.with_name(bytes_at.name + cache.PARTIAL)
     aside = sorted((cache.folder(repo) / "set-aside").glob(f"{path.name}.*"))
-    found = [*links, bytes_at, left, *aside]
+    found = [*links, bytes_at, left, *aside, cache.lock(repo, bytes_at.name)]
+    files = [file for file in (cache.folder(repo) / "snapshots").rglob("*") if file.is_file()]
+    if len(files) == len(links):
+        found += sorted(file for file in (cache.folder(repo) / "refs").rglob("*") if file.is_file())
     return [item for item in dict.fromkeys(found) if item.is_symlink() or item.exists()]
 
 
