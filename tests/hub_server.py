@@ -2,6 +2,7 @@
 
     model info    GET  /api/models/OWNER/REPO[/revision/REV]   siblings, with sizes and sha256
     a file        HEAD /OWNER/REPO/resolve/REV/NAME            302 to the store, with X-Linked-*
+    mirrors ask   POST /api/models/OWNER/REPO/paths-info/REV
     its bytes     GET  /cdn/SHA256                             ranges
     ModelScope    GET  /api/v1/models/OWNER/REPO/repo[/files]
 
@@ -82,6 +83,27 @@ class _Handler(BaseHTTPRequestHandler):
             self._resolve(path[1:])
         else:
             self._answer(404, b"Not Found")
+
+    def do_POST(self) -> None:
+        """Answer paths-info, which mirrors ask: every file, as a tree lists it."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append(f"POST {self.path}")
+        repo = "/".join(self.path.removeprefix("/api/models/").split("/")[:2])
+        entries = [
+            {
+                "type": "file",
+                "path": name,
+                "oid": "0" * 40,
+                "size": path.stat().st_size,
+                "lfs": {
+                    "oid": self.server.sums[path],
+                    "size": path.stat().st_size,
+                    "pointerSize": 134,
+                },
+            }
+            for name, path in self.server.files.get(repo, {}).items()
+        ]
+        self._json(entries)
 
     def log_message(self, *_: object) -> None:
         """Stay silent."""

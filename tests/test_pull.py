@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gguf
 import pulling
 import pytest
 from hub_server import COMMIT, Hub
@@ -120,7 +121,7 @@ def test_split_files_come_whole_and_a_projector_beside_them(
 
 
 @pytest.mark.parametrize("place", [".lmstudio/models/unsloth/x", "llama", "given"])
-def test_a_copy_of_another_tool_is_used_in_place(
+def test_a_copy_of_another_tool_is_used_in_place(  # noqa: PLR0913, PLR0917 - fixtures
     place: str, hub: Hub, catalogue: str, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -137,8 +138,9 @@ def test_a_copy_of_another_tool_is_used_in_place(
     assert not hub.asked
 
 
+@pytest.mark.usefixtures("hub")
 def test_a_copy_with_other_bytes_is_not_used(
-    hub: Hub, catalogue: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    catalogue: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     copy = pulling.model_file(tmp_path / "user/.lmstudio/models/a/b" / FILE, seed=5)
     assert main(["pull", "0.8b", "--q4", "--json"]) == 0
@@ -159,9 +161,8 @@ def test_modelscope_gives_the_same_file_to_the_same_place(
     assert (again["path"], again["fetched"]) == (document["path"], 0)
 
 
-def test_list_verify_and_rm(
-    hub: Hub, catalogue: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("hub", "catalogue")
+def test_list_verify_and_rm(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["pull", "0.8b", "--q4"]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert main(["list", "--json"]) == 0
@@ -183,12 +184,13 @@ def test_list_verify_and_rm(
     assert main(["rm", "0.8b:Q4_K_M"]) == 2
     assert "--yes" in capsys.readouterr().err
     assert main(["rm", "0.8b:Q4_K_M", "--yes"]) == 0
-    assert not [found for found in (tmp_path / "hf" / "hub").glob("models*/**/*")]
+    assert not list((tmp_path / "hf" / "hub").glob("models*/**/*"))
     assert main(["verify", "0.8b"]) == 2
 
 
+@pytest.mark.usefixtures("hub")
 def test_a_file_of_the_cache_that_has_rotted_is_fetched_again(
-    hub: Hub, catalogue: str, capsys: pytest.CaptureFixture[str]
+    catalogue: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["pull", "0.8b", "--q4"]) == 0
     path = Path(capsys.readouterr().out.strip())
@@ -217,8 +219,28 @@ def test_the_catalogue_is_refreshed_from_the_hub(
     )  # fmt: skip
 
 
+def test_a_model_of_another_family_is_set_aside_and_stays_refused(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "hub" / "other.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    hub.add(REPO, path, FILE)
+    table = pulling.table(tmp_path / "t.json", size=path.stat().st_size, sha256=hub.sums[path])
+    monkeypatch.setenv("QWENPICK_CATALOG", str(table))
+    for _ in range(2):
+        assert main(["pull", "0.8b", "--q4"]) == 4
+        out, err = capsys.readouterr()
+        assert not out
+        assert "family llama" in err
+
+
+@pytest.mark.usefixtures("hub", "catalogue")
 def test_ollamas_files_are_named_as_what_they_are(
-    hub: Hub, catalogue: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     manifest = tmp_path / "user/.ollama/models/manifests/registry.ollama.ai/library/qwen3.5/9b"
     manifest.parent.mkdir(parents=True)

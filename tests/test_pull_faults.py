@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there(hub: Hub) -> None:
     failed(f"{REPO}/none.gguf", said="has no file owner/repo/none.gguf")
 
 
-def test_trouble_that_passes_is_waited_for(hub: Hub, tmp_path: Path) -> None:
+def test_trouble_that_passes_is_waited_for(hub: Hub) -> None:
     hub.faults.add("passing")
     result = pulling.run("pull", MODEL)
     assert result.returncode == 0
@@ -150,7 +150,8 @@ def test_trouble_on_the_second_try_costs_nothing_of_the_first(
         assert pulling.run("pull", MODEL).returncode == 0
 
 
-def test_no_hub_no_address_no_proxy_no_trust(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("hub")
+def test_no_hub_no_address_no_proxy_no_trust(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     failed(said="Nothing answers at", HF_ENDPOINT=f"http://127.0.0.1:{port}")
@@ -165,14 +166,15 @@ def test_no_hub_no_address_no_proxy_no_trust(hub: Hub, tmp_path: Path) -> None:
         failed(said="can't be trusted", HF_ENDPOINT=url)
 
 
-def test_offline_says_so_and_uses_what_is_here(hub: Hub) -> None:
+@pytest.mark.usefixtures("hub")
+def test_offline_says_so_and_uses_what_is_here() -> None:
     failed(said="HF_HUB_OFFLINE is set", HF_HUB_OFFLINE="1")
     there = pulling.run("pull", MODEL)
     again = pulling.run("pull", MODEL, HF_HUB_OFFLINE="1")
     assert (again.returncode, again.stdout) == (0, there.stdout), again.stderr
 
 
-def test_the_second_source_is_offered_and_taken(hub: Hub, tmp_path: Path) -> None:
+def test_the_second_source_is_offered_and_taken(hub: Hub) -> None:
     hub.faults.add("500")
     assert "--source modelscope" in failed(said="it answers 500")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -194,7 +196,8 @@ def test_a_private_repository_opens_with_the_token(hub: Hub) -> None:
     assert pulling.run("pull", MODEL, HF_TOKEN="hf_secret").returncode == 0  # noqa: S106
 
 
-def test_a_cache_that_can_not_be_written(hub: Hub, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("hub")
+def test_a_cache_that_can_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     failed(said="can't be written", HF_HOME=str(tmp_path / "file"))
 

@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,24 +16,20 @@ CTRL_T = "\x14"
 
 
 @contextmanager
-def listening() -> Iterator[Callable[[], str]]:
+def listening(*, wanted: bool = True) -> Iterator[Callable[[], str]]:
     """Take the keys unechoed; gives a function that says what was pressed since it was asked.
 
     Ctrl-C still interrupts. Whatever happens the terminal is put back as it was. Where there is
-    no POSIX terminal nothing is ever pressed.
+    no POSIX terminal, or it is not *wanted*, nothing is ever pressed.
     """
-    try:
-        import termios  # noqa: PLC0415 - there is none on Windows
-        import tty  # noqa: PLC0415 - the same
+    if find_spec("termios") is None or not (wanted and sys.stdin.isatty()):
+        yield lambda: ""
+        return
+    import termios  # noqa: PLC0415 - there is none on Windows
+    import tty  # noqa: PLC0415 - the same
 
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-    except (ImportError, OSError, ValueError):
-        yield lambda: ""
-        return
-    except termios.error:
-        yield lambda: ""
-        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
     try:
         tty.setcbreak(descriptor, termios.TCSANOW)
         yield lambda: _pressed(descriptor)

@@ -149,7 +149,7 @@ class Terminal:
         show = _Plain(self._out.file.write) if self._dumb else AnswerStream(
             self._out, show_thinking=self._slash.show_thinking
         )  # fmt: skip
-        with stopping(self._host.conversation.stop), listening() as pressed:
+        with stopping(self._host.conversation.stop), listening(wanted=not self._dumb) as pressed:
             try:
                 for event in events:
                     self._take_keys(pressed(), show)

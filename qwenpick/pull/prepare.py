@@ -162,9 +162,9 @@ def _plan_hub_file(reference: HubFile, source: str, *, vision: bool, watch: Watc
 
 def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
     path = cache.snapshot(repo, remote.commit, remote.name)
-    if path.is_file() and remote.bytes in (None, path.stat().st_size):
-        if remote.sha256 in {None, verify.prove(path)}:
-            return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
+    whole = path.is_file() and remote.bytes in {None, path.stat().st_size}
+    if whole and remote.sha256 in {None, verify.prove(path)}:
+        return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
     return _remote_item(repo, remote, source)
 
 
