@@ -40,7 +40,8 @@ class Ours:
         self.reset()
 
     def reset(self, checkpoints: int = 4, *, reuse: bool = True) -> dict[str, Any]:
-        from qwenpick.run.chat import Conversation, Manner, Speaker
+        from qwenpick.run.chat import Conversation
+        from qwenpick.run.manner import Manner, Speaker
 
         if self.talk:
             self.talk.close()
