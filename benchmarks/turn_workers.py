@@ -1,6 +1,6 @@
 """One engine in a process of its own, driven line by line: ours, llama_cpp.Llama, xllamacpp.
 
-    python turn_workers.py ours|llama|xllamacpp MODEL CONTEXT REPACK
+    python turn_workers.py ours|llama|xllamacpp MODEL CONTEXT REPACK THREADS
 
 Each line on stdin is a JSON command, each answer a JSON line on stdout. `turn_workers.py` must
 start in a venv that knows nothing of qwenpick, so only `Ours` imports it.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-THREADS = 2
+THREADS = int(sys.argv[5]) if len(sys.argv) > 5 else 2
 
 
 class Ours:
@@ -40,7 +40,8 @@ class Ours:
         self.reset()
 
     def reset(self, checkpoints: int = 4, *, reuse: bool = True) -> dict[str, Any]:
-        from qwenpick.run.chat import Conversation, Manner, Speaker
+        from qwenpick.run.chat import Conversation
+        from qwenpick.run.manner import Manner, Speaker
 
         if self.talk:
             self.talk.close()
@@ -242,7 +243,7 @@ def now() -> dict[str, Any]:
 
 def main() -> None:
     """Serve commands until stdin ends."""
-    kind, path, context, repack = sys.argv[1:]
+    kind, path, context, repack = sys.argv[1:5]
     makers: dict[str, Any] = {"ours": Ours, "llama": Llama, "xllamacpp": XLlama}
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the engines print is no answer

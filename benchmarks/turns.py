@@ -41,9 +41,12 @@ QUESTIONS = [
 class Worker:
     """An engine in a process of its own."""
 
+    threads = 2
+
     def __init__(self, python: str, kind: str, model: Path, *, repack: bool) -> None:
         script = Path(__file__).with_name("turn_workers.py")
         arguments = [python, str(script), kind, str(model), str(CONTEXT), str(int(repack))]
+        arguments.append(str(Worker.threads))
         self._process = subprocess.Popen(
             arguments,
             stdin=subprocess.PIPE,
@@ -256,10 +259,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", choices=["llama", *SCENARIOS, "memory", "alone"])
     parser.add_argument("--follow-ups", type=int, default=len(QUESTIONS), help="of 5 questions")
+    parser.add_argument("--threads", type=int, default=2, help="1 on a machine that is busy")
     parser.add_argument("--turns", type=int)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     del QUESTIONS[given.follow_ups :]
+    Worker.threads = given.threads
     if given.turns:
         long_session(given.turns)
         return

@@ -10,8 +10,9 @@ from pathlib import Path
 import shapes
 
 from qwenpick.pick.wish import Settings
-from qwenpick.run.chat import Conversation, Manner, Speaker
+from qwenpick.run.chat import Conversation
 from qwenpick.run.engine import Engine
+from qwenpick.run.manner import Manner, Speaker
 from qwenpick.run.reply import Limits
 from qwenpick.run.settings import arguments
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import engines
 import pytest
 
 from qwenpick.cli.app import main
+from qwenpick.run import state
 
 TURN_KEYS = {
     "reply", "thinking", "tool_calls", "finish", "prompt_tokens", "cached_tokens",
@@ -192,3 +194,28 @@ def test_a_closed_pipe_ends_quietly() -> None:
         process.stdout.close()
         assert process.wait() == 0
         assert process.stderr.read() == b""
+
+
+@pytest.mark.proof
+def test_no_harmed_state_is_handed_to_the_engine(tmp_path: Path) -> None:
+    engine = engines.engine(engines.tiny())
+    talk = engines.conversation(engine)
+    for _ in talk.say("The sun " * 20):
+        pass
+    talk.ahead.wait()
+    talk.close()
+    owner = state.Owner(model="m", engine_version="1", kv_type="f16")
+    whole = tmp_path / "state"
+    assert state.save(talk.reader, whole, owner)
+    data, dice = whole.read_bytes(), random.Random(1)  # noqa: S311 - dice, no secret
+    harmed = tmp_path / "harmed"
+    for number in range(2000):
+        broken = bytearray(data)
+        at = dice.randrange(len(data)) if number % 2 else dice.randrange(600)
+        if number % 4 < 2:
+            broken[at] ^= 1 << dice.randrange(8)
+        else:
+            del broken[at:]
+        harmed.write_bytes(broken)
+        assert state.load(talk.reader, harmed, owner)
+    assert state.load(talk.reader, whole, owner) is None

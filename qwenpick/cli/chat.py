@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from qwenpick.cli.host import ChatHost
     from qwenpick.cli.opening import Opened
-    from qwenpick.run.chat import Manner
+    from qwenpick.run.manner import Manner
     from qwenpick.run.schema import Schema
     from qwenpick.run.session import Session
     from qwenpick.run.tools import Tool
@@ -172,7 +172,7 @@ def _stdin() -> str:
 
 
 def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:
-    from qwenpick.run.chat import Manner  # noqa: PLC0415 - needs the engine
+    from qwenpick.run.manner import Manner  # noqa: PLC0415 - needs the engine
     from qwenpick.run.reply import Limits  # noqa: PLC0415 - the same
 
     default = opened.model.thinking_default if opened.model else False

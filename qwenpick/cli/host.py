@@ -11,9 +11,10 @@ from qwenpick.cli.opening import Demands, Opened, locate, open_model
 from qwenpick.cli.output import say
 from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
-from qwenpick.run.chat import Conversation, Manner, Speaker
+from qwenpick.run.chat import Conversation
 from qwenpick.run.constraint import masks
 from qwenpick.run.engine import version
+from qwenpick.run.manner import Manner, Speaker
 from qwenpick.run.session import Session
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from qwenpick.run.chat import Manner
+    from qwenpick.run.manner import Manner
 
 _SAMPLING = {
     "temperature": (0.0, 5.0),

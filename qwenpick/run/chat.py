@@ -13,7 +13,7 @@ and the rest is read as the template has it. So a turn's prompt depends on the m
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import RunError, UsageError
@@ -21,71 +21,25 @@ from qwenpick.run.ahead import Ahead
 from qwenpick.run.checkpoints import Reader
 from qwenpick.run.engine import StoppedError
 from qwenpick.run.events import Answer, Event, Finished, Notice, Reading, Turn
+from qwenpick.run.manner import Manner, Meter, Speaker
 from qwenpick.run.pieces import agreeing
 from qwenpick.run.prompt import Scribe
-from qwenpick.run.reply import Limits, Reply
+from qwenpick.run.reply import Reply
 from qwenpick.run.sampling import Sampler, values_for
 from qwenpick.run.tools import ToolReader, for_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from qwenpick.catalog.model import Model, Sampling
+    from qwenpick.catalog.model import Sampling
     from qwenpick.run.engine import Engine
     from qwenpick.run.pieces import ImagePiece, Piece, Prompt
-    from qwenpick.run.sampling import Mask
 
 CHECKPOINT_BYTES = 256 << 20
 """Room for checkpoints where nobody says otherwise: 12 of the 0.8B and 2B, 4 of the 4B and 9B."""
 CALL = "<tool_call>"
 _RESERVE = 1024
 """Tokens of the window that are kept free for an answer, but never more than a quarter of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speaker:
-    """Who is talking: the catalogue's model, None for another file, and the file's header."""
-
-    model: Model | None = None
-    metadata: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Manner:
-    """How the conversation goes on; all of it may be changed between turns."""
-
-    thinking: bool = False
-    mode: str = "general"
-    limits: Limits = field(default_factory=Limits)
-    overrides: Mapping[str, float] = field(default_factory=dict)
-    """Sampling values in place of the model's own: temperature, top_p, ..."""
-    seed: int | None = None
-    tools: Sequence[dict[str, Any]] | None = None
-    mask: Callable[[], Mask] | None = None
-    """Makes the mask of one answer, for a schema."""
-    read_ahead: bool = True
-
-
-@dataclass(slots=True, kw_only=True)
-class _Meter:
-    """How the reading of a prompt went."""
-
-    started: float
-    total: int
-    cached: int | None = None
-    read: int = 0
-    ended: float = 0.0
-
-    def take(self, read: int) -> None:
-        """Note that so many tokens of the prompt are there now."""
-        self.cached = read if self.cached is None else self.cached
-        self.read, self.ended = read, time.perf_counter()
-
-    @property
-    def rate(self) -> float | None:
-        """Tokens read in a second, None where none had to be."""
-        new = self.read - (self.cached or 0)
-        return new / (self.ended - self.started) if new else None
 
 
 class Conversation:
@@ -203,7 +157,7 @@ class Conversation:
             yield Notice(f"The window is full: the {dropped} oldest messages are out of it now.")
         reply = Reply(self.reader, self._sampler(), self.manner.limits)
         calls = ToolReader(self.manner.tools) if self.manner.tools else None
-        meter = _Meter(started=started, total=prompt.n_tokens)
+        meter = Meter(started=started, total=prompt.n_tokens)
         yield from self._work(prompt, reply, calls, meter)
         self.last = turn = self._finish(reply, calls, meter)
         if turn.finish == "loop":
@@ -214,7 +168,7 @@ class Conversation:
         yield Finished(turn)
 
     def _work(
-        self, prompt: Prompt, reply: Reply, calls: ToolReader | None, meter: _Meter
+        self, prompt: Prompt, reply: Reply, calls: ToolReader | None, meter: Meter
     ) -> Iterator[Event]:
         """Read the prompt and write the answer, until something ends it."""
         try:
@@ -232,7 +186,7 @@ class Conversation:
         if calls and (text := calls.finish()):
             yield Answer(text)
 
-    def _finish(self, reply: Reply, reader: ToolReader | None, meter: _Meter) -> Turn:
+    def _finish(self, reply: Reply, reader: ToolReader | None, meter: Meter) -> Turn:
         """Keep the answer among the messages, and sum it up."""
         thought, text = reply.texts[True].strip(), reply.texts[False].rstrip()
         calls = tuple(reader.calls) if reader else ()

@@ -87,17 +87,18 @@ def load(reader: Reader, path: Path, owner: Owner) -> str | None:
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline(1 << 16))
-            if {name: head.get(name) for name in asdict(owner)} != asdict(owner):
+            expected, digest = head.pop("length", None), head.pop("sha256", None)
+            if head != asdict(owner):
                 return "it is of another model, engine or setting"
             length = os.fstat(file.fileno()).st_size - file.tell()
-            if length != head["length"]:
+            if length != expected:
                 return "it is cut short"
             body = np.fromfile(file, np.uint8, length)
     except OSError:
         return "it can't be read"
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, AttributeError):
         return "it is no state"
-    if hashlib.sha256(body.data).hexdigest() != head["sha256"]:
+    if hashlib.sha256(body.data).hexdigest() != digest:
         return "it was altered"
     end = int(np.argmax(body == ord("\n"))) + 1
     pieces = [_from_json(piece) for piece in json.loads(body[:end].tobytes())]
