@@ -15,10 +15,10 @@ from qwenpick.pick.settle import CONTEXTS, Question
 from qwenpick.pick.subject import FOUR_BITS, bits
 
 if TYPE_CHECKING:
+    from qwenpick.pick.budget import Budget
     from collections.abc import Iterator
 
     from qwenpick.hardware.machine import Machine
-    from qwenpick.pick.budget import Budget
     from qwenpick.pick.wish import Wish
 
 
