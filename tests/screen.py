@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("qwenpick")
-PATIENCE = 25.0  # seconds: two busy cores
+PATIENCE = 50.0  # seconds: two busy cores
 
 
 class Terminal:
@@ -18,7 +18,7 @@ class Terminal:
     def __init__(self, folder: Path, *, columns: int = 80, rows: int = 30) -> None:
         self._socket = str(folder / "tmux")
         self.folder = folder
-        shell = "env PS1=ready: sh"
+        shell = "env -u COLUMNS -u LINES PS1=ready: sh"
         keep = [f"{name}={os.environ[name]}" for name in ("QWENPICK_HOME", "HF_HOME")]
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows),
                    "-c", str(folder), "env", *keep, *shell.split())  # fmt: skip
