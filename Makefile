@@ -20,12 +20,12 @@ check: .venv/dev
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/cog --check -r README.md docs/*.md
+	$(BIN)/cog --check -I docs README.md docs/*.md
 
 fix: .venv/dev
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
-	$(BIN)/cog -r README.md docs/*.md
+	$(BIN)/cog -r -I docs README.md docs/*.md
 
 proof: .venv/dev
 	$(BIN)/pytest -m proof

@@ -13,7 +13,7 @@ _FACTORS = {
     "KIB": KIB, "MIB": MIB, "GIB": GIB, "TIB": 1 << 40,
     "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
 }  # fmt: skip
-_WHOLE_FROM = 10.0  # tokens per second
+_WHOLE_FROM = 9.95  # tokens per second; from here on it rounds to a whole number
 CONTEXT_STEP = 256  # llama.cpp pads n_ctx to it (llama-context.cpp: GGML_PAD(n_ctx, 256))
 
 

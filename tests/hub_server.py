@@ -2,6 +2,7 @@
 
     model info    GET  /api/models/OWNER/REPO[/revision/REV]   siblings, with sizes and sha256
     a file        HEAD /OWNER/REPO/resolve/REV/NAME            302 to the store, with X-Linked-*
+    mirrors ask   POST /api/models/OWNER/REPO/paths-info/REV
     its bytes     GET  /cdn/SHA256                             ranges
     ModelScope    GET  /api/v1/models/OWNER/REPO/repo[/files]
 
@@ -83,6 +84,27 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, b"Not Found")
 
+    def do_POST(self) -> None:
+        """Answer paths-info, which mirrors ask: every file, as a tree lists it."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append(f"POST {self.path}")
+        repo = "/".join(self.path.removeprefix("/api/models/").split("/")[:2])
+        entries = [
+            {
+                "type": "file",
+                "path": name,
+                "oid": "0" * 40,
+                "size": path.stat().st_size,
+                "lfs": {
+                    "oid": self.server.sums[path],
+                    "size": path.stat().st_size,
+                    "pointerSize": 134,
+                },
+            }
+            for name, path in self.server.files.get(repo, {}).items()
+        ]
+        self._json(entries)
+
     def log_message(self, *_: object) -> None:
         """Stay silent."""
 
@@ -108,7 +130,11 @@ class _Handler(BaseHTTPRequestHandler):
         if "loop" in faults:
             self._answer(302, b"", {"Location": self.path})
             return True
-        if "private" in faults and self.headers.get("Authorization") != "Bearer hf_secret":
+        if (
+            "private" in faults
+            and "/cdn/" not in path
+            and self.headers.get("Authorization") != "Bearer hf_secret"
+        ):
             self._answer(401, b"", {"X-Error-Code": "RepoNotFound"})
             return True
         if "no-api" in faults and path.startswith("/api/"):
@@ -181,6 +207,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "416" in faults:
             self._answer(416, b"", {"Content-Range": f"bytes */{total}"})
             return
+        if "dead-end" in faults and begin:
+            self._answer(500, b"", {"Retry-After": "0"})
+            return
         if "html" in faults:
             self._answer(200, b"<html>sign in</html>", {"Content-Type": "text/html"})
             return
@@ -189,9 +218,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if "no-range" in faults:
             begin = 0
+        if "stall" in faults and begin:
+            time.sleep(30)
         length = total - begin
-        self.send_response(206 if begin or "Range" in self.headers else 200)
-        if begin or ("Range" in self.headers and "no-range" not in faults):
+        partly = "Range" in self.headers and "no-range" not in faults
+        self.send_response(206 if partly else 200)
+        if partly:
             shift = 1 if "other-range" in faults else 0
             self.send_header("Content-Range", f"bytes {begin + shift}-{total - 1}/{total}")
         said = length + 7 if "long-length" in faults else length
@@ -208,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
             hub.times += 1
             end = begin + (total - begin) // 2
         if "dead-end" in faults:
-            end = max(begin, total // 2)
+            end = total // 2
         with path.open("rb") as file:
             file.seek(begin)
             while begin < end:

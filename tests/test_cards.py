@@ -59,6 +59,9 @@ def test_every_card_is_found_by_its_own_name() -> None:
         ("GB10", "GB10 128GB"),
         ("Tesla T4", "T4 16GB"),
         ("A10", "A10 24GB"),
+        ("Strix Halo 128GB", "Radeon 8060S 128GB"),
+        ("Ryzen AI Max+ 395 64GB", "Radeon 8060S 64GB"),
+        ("DGX Spark", "GB10 128GB"),
     ],
 )
 def test_a_name_finds_its_card(name: str, found: str) -> None:
@@ -129,8 +132,13 @@ def test_video_memory_overrides_that_of_each_card(here: Machine) -> None:
 def test_a_machine_of_one_memory_brings_its_own(here: Machine) -> None:
     found = imagine(here, ram=None, vram=None, gpus=("M4 16GB",))
     (gpu,) = found.gpus
-    assert (gpu.unified, gpu.total, found.memory.total) == (True, 16 * GIB, 16 * GIB)
+    assert (gpu.unified, gpu.total, found.memory.total) == (True, 16 * GIB * 2 // 3, 16 * GIB)
     assert found.memory.bandwidth_bytes_per_second == gpu.bandwidth_bytes_per_second == 120e9
+
+
+def test_of_one_memory_exactly_what_was_named_may_be_used(here: Machine) -> None:
+    found = imagine(here, ram=12 * GIB, vram=None, gpus=("M4 16GB",))
+    assert (found.gpus[0].free, found.memory.available) == (12 * GIB, 12 * GIB)
 
 
 @pytest.mark.parametrize("gpus", [("M4 16GB", "RTX 3090"), ("0x RTX 3090",), ("99x RTX 3090",)])

@@ -35,7 +35,6 @@ def sound(tmp_path: Path) -> Findings:
     return Findings(
         machine=here,
         fits=Build(backend="cpu", reason="", wheels="cpu"),
-        command="pip install it",
         trial=Trial(started=True, knows_qwen35=True),
         smallest=338_000_000,
         largest=9_500_000_000,
@@ -73,10 +72,15 @@ def test_an_engine_that_is_too_old(sound: Findings, *, knows: bool) -> None:
 
 
 def test_a_gpu_and_an_engine_for_the_cpu(sound: Findings) -> None:
-    check = checks.backend(with_machine(sound, gpus=(CARD,)))
-    assert check.state == "bad"
-    assert "engine built for CPU" in check.found
-    assert check.mend == "qwenpick engine install: pip install it"
+    fits = Build(backend="cuda", reason="", wheels="cu125")
+    check = checks.backend(replace(with_machine(sound, gpus=(CARD,)), fits=fits))
+    assert check.found == "GPU found (RTX 3090), engine built for CPU; the wheel cu125 fits"
+    assert (check.state, check.mend) == ("bad", "qwenpick engine install")
+
+
+def test_a_gpu_for_which_the_engine_has_to_be_compiled(sound: Findings) -> None:
+    check = checks.backend(replace(with_machine(sound, gpus=(CARD,)), fits=COMPILED))
+    assert "has to be compiled for cuda" in check.found
 
 
 @pytest.mark.parametrize("backend", ["cuda", "vulkan"])

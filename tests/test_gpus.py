@@ -66,6 +66,36 @@ def test_strix_halo_borrows_from_the_ram(tmp_path: Path) -> None:
     assert any("borrowed from the RAM" in note for note in found.notes)
 
 
+def test_a_card_that_does_not_name_its_memorys_maker_is_told_by_its_measurements(
+    tmp_path: Path,
+) -> None:
+    files = device("1002", "73bf", "amdgpu") | pools(16 * GIB, 32 * GIB)
+    sources = machine(tmp_path, files)
+    (tmp_path / CARD.lstrip("/") / "gpu_metrics").write_bytes(b"\x78\x00\x01\x03")
+    (card,) = probe(sources).gpus
+    assert (card.total, card.unified) == (16 * GIB, False)
+    (tmp_path / CARD.lstrip("/") / "gpu_metrics").write_bytes(b"\x78\x00\x02\x04")
+    (inside,) = probe(sources).gpus
+    assert (inside.total, inside.unified) == (32 * GIB, True)
+
+
+def test_a_jetson_without_nvml(tmp_path: Path) -> None:
+    board = "NVIDIA Jetson Orin Nano Developer Kit\0"
+    memory = meminfo(int(7.4 * GIB), 6 * GIB)
+    files = {"/proc/device-tree/model": board, "/proc/meminfo": memory}
+    found = probe(machine(tmp_path, files))
+    (gpu,) = found.gpus
+    assert (gpu.vendor, gpu.unified, gpu.free) == ("nvidia", True, 6 * GIB)
+    assert gpu.bandwidth_bytes_per_second == found.memory.bandwidth_bytes_per_second == 68.22e9
+
+
+def test_a_raspberry_pi(tmp_path: Path) -> None:
+    files = {"/proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0"}
+    found = probe(machine(tmp_path, files))
+    assert found.cpu.name == "Raspberry Pi 5 Model B Rev 1.0"
+    assert found.memory.bandwidth_bytes_per_second == 17e9
+
+
 def test_an_apu_whose_firmware_sets_most_aside_is_a_card_of_its_own(tmp_path: Path) -> None:
     files = device("1002", "1586", "amdgpu") | pools(96 * GIB, 16 * GIB)
     files["/proc/meminfo"] = meminfo(31 * GIB, 28 * GIB)

@@ -188,6 +188,24 @@ def test_little_cores_of_arm_are_left_out(tmp_path: Path) -> None:
     assert probe(machine(tmp_path, files)).cpu.usable_threads == 4
 
 
+def test_a_system_that_shows_no_cores_is_bound_by_affinity(tmp_path: Path) -> None:
+    sources = machine(tmp_path, {}, affinity=frozenset({0}))
+    assert probe(sources).cpu.usable_threads == 1
+
+
+def test_files_of_a_form_that_nobody_knows_are_passed_over(tmp_path: Path) -> None:
+    files = {
+        "/proc/self/cgroup": "what\n0::/app\n:\n",
+        "/proc/self/mountinfo": "1 2\n - cgroup2\n" + V2,
+        "/sys/fs/cgroup/app/memory.max": "a lot\n",
+        "/sys/fs/cgroup/app/cpu.max": "max\n",
+        "/proc/cpuinfo": "nothing here\n",
+        "/sys/class/drm/card0/device/vendor": "0x8086",
+    }
+    found = probe(machine(tmp_path, files))
+    assert (found.memory.limit, found.cpu.quota, found.gpus) == (None, None, ())
+
+
 def test_features_are_those_that_the_engine_has_code_for(tmp_path: Path) -> None:
     files = {"/proc/cpuinfo": "model name : X\nFeatures : fp asimd asimddp i8mm sve crc32\n"}
     cpu = probe(machine(tmp_path, files)).cpu

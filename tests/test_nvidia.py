@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from qwenpick.hardware import guard
+
 GIB = 1 << 30
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -65,11 +67,17 @@ def test_cuda_visible_devices_is_obeyed(driver: Path, named: str, count: int) ->
     assert any("CUDA_VISIBLE_DEVICES" in note for note in found["notes"]) == (count < 2)
 
 
-def test_a_split_card_is_its_parts(driver: Path) -> None:
-    cards = probed(driver, "mig")["gpus"]
-    assert [card["name"] for card in cards] == ["NVIDIA A100-SXM4-40GB MIG 1g.5gb"] * 2
-    assert cards[0]["total"] == 5 * GIB
-    assert cards[0]["bandwidth_bytes_per_second"] is None
+def test_of_a_split_card_cuda_uses_one_part(driver: Path) -> None:
+    found = probed(driver, "mig")
+    (part,) = found["gpus"]
+    assert part["name"] == "NVIDIA A100-SXM4-40GB MIG 1g.5gb"
+    assert part["total"] == 5 * GIB
+    assert part["bandwidth_bytes_per_second"] is None
+    assert any("one of 2 MIG parts" in note for note in found["notes"])
+
+
+def test_a_part_is_chosen_by_its_uuid(driver: Path) -> None:
+    assert len(probed(driver, "mig", CUDA_VISIBLE_DEVICES="GPU-bb")["gpus"]) == 1
 
 
 def test_one_memory_for_both_is_the_machines(driver: Path) -> None:
@@ -96,10 +104,37 @@ def test_a_broken_driver_is_a_note(driver: Path, case: str) -> None:
     assert took < time.monotonic() - start + 0.6
 
 
+def test_a_driver_that_hangs_still_has_names(driver: Path, tmp_path: Path) -> None:
+    information = tmp_path / "proc" / "driver" / "nvidia" / "gpus" / "0000:01:00.0" / "information"
+    information.parent.mkdir(parents=True)
+    information.write_text("Model: \t NVIDIA GeForce RTX 3090\nIRQ: 1\n")
+    script = (
+        "import pathlib; from qwenpick.hardware.probe import probe;"
+        "from qwenpick.hardware.sources import Sources;"
+        f"print(probe(Sources(root=pathlib.Path({str(tmp_path)!r}))).gpus[0])"
+    )
+    own = {"LD_LIBRARY_PATH": str(driver), "NVML_CASE": "hangs"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | own, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "name='NVIDIA GeForce RTX 3090', total=None" in done.stdout
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_the_guard_gives_the_answer_and_does_not_wait_for_none(*, fork: bool) -> None:
+    assert guard.answer(lambda: {"cards": [1]}, seconds=5, fork=fork) == {"cards": [1]}
+    start = time.monotonic()
+    with pytest.raises(guard.SilentError, match="did not answer"):
+        guard.answer(lambda: time.sleep(3), seconds=0.1, fork=fork)
+    assert time.monotonic() - start < 1
+
+
 def test_doctor_tells_of_an_engine_without_cuda(driver: Path) -> None:
     answer = run(driver, "one", "doctor", "--json", HF_HUB_OFFLINE="1")
     checks = {check["name"]: check for check in json.loads(answer.stdout)["checks"]}
     assert answer.returncode == 5
     assert checks["GPU"]["state"] == "bad"
     assert "engine built for CPU" in checks["GPU"]["found"]
-    assert "whl/cu125" in checks["GPU"]["mend"]
+    assert "the wheel cu125 fits" in checks["GPU"]["found"]
+    assert checks["GPU"]["mend"] == "qwenpick engine install"

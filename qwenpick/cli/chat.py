@@ -16,7 +16,7 @@ from qwenpick.cli.chat_options import (
     TurnOptions,  # noqa: TC001 - the same
 )
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import emit, say
+from qwenpick.cli.output import drop_stdout, emit, say
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from qwenpick.cli.host import ChatHost
     from qwenpick.cli.opening import Opened
-    from qwenpick.pick.settle import Question
     from qwenpick.run.chat import Manner
     from qwenpick.run.schema import Schema
     from qwenpick.run.session import Session
@@ -40,7 +39,7 @@ def chat(
     keep: KeepOptions,
     quant: QuantOptions,
     model: ModelArgument = None,
-    yes: Yes = False,  # noqa: ARG001 - what it answers is pull's question
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Talk to a model; with -p or text on stdin, answer and end."""
@@ -55,7 +54,7 @@ def chat(
     question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
     session = _session(keep)
     model = model or (session.model if session else None)
-    path, size = _file(model, quant.chosen(), question)
+    path, size = opening.locate(model, quant.chosen(), question, yes=yes)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     opened = opening.open_model(path, size, question, demands)
     from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
@@ -71,6 +70,8 @@ def chat(
             _talk(host, turn, keep)
         else:
             _answer(host, prompts, turn.image or (), as_json=as_json)
+    except BrokenPipeError:
+        drop_stdout()  # typer would end with 1
     finally:
         host.close()
 
@@ -88,6 +89,7 @@ def _answer(host: ChatHost, prompts: list[str], images: Sequence[Path], *, as_js
             say(f"{path.name}: {note}")
     schema = host.opening.schema
     turns = answer(host.conversation, prompts, shown, quiet=as_json, schema=schema)
+    host.keep_rates()
     made = host.conversation.reader.checkpoints.bytes
     emit(Answers(opened=host.opened, checkpoints=made, turns=turns), as_json=as_json)
     if turns[-1].finish == "interrupted":
@@ -167,18 +169,6 @@ def _stdin() -> str:
     if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
         return ""
     return sys.stdin.buffer.read().decode(errors="replace").strip()
-
-
-def _file(model: str | None, quant: str | None, question: Question) -> tuple[Path, str | None]:
-    from qwenpick.cli import opening  # noqa: PLC0415 - not needed for --help
-    from qwenpick.pull.reference import Size, parse  # noqa: PLC0415 - the same
-
-    if model:
-        return opening.find(parse(model, quant, question.catalog))
-    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - the same
-
-    pick = recommend(question).pick
-    return opening.find(Size(size=pick.model.size, quant=pick.file.quant))
 
 
 def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:

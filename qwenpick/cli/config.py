@@ -17,14 +17,15 @@ from qwenpick.errors import UsageError
 from qwenpick.home import home
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 
-def defaults(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def defaults(commands: Mapping[str, Any], *, known: Container[str]) -> dict[str, dict[str, Any]]:
     """Read the file that QWENPICK_CONFIG names, else `config.toml` in QWENPICK_HOME.
 
     Args:
-        commands: Every command by its name, as typer made it.
+        commands: The commands whose options are wanted, by name, as typer made them.
+        known: The names of all.
 
     Returns:
         Command to option to value, as typer takes it; empty without a file.
@@ -49,25 +50,33 @@ def defaults(commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             f"The config file {path} has an option outside a command's table.",
             hint="Write it below a line such as [chat].",
         )
-    return {name: _by_parameter(path, name, table, commands) for name, table in tables.items()}
+    for name in tables:
+        if name not in known:
+            raise UsageError(
+                f"The config file {path} has a table [{name}], and there is no such command.",
+                hint="See: qwenpick --help",
+            )
+    return {
+        name: _by_parameter(path, name, table, commands[name])
+        for name, table in tables.items()
+        if name in commands
+    }
 
 
 def _by_parameter(
-    path: Path, name: str, table: dict[str, Any], commands: Mapping[str, Any]
+    path: Path,
+    name: str,
+    table: dict[str, Any],
+    command: Any,  # noqa: ANN401 - typer's own
 ) -> dict[str, Any]:
     """Name each option of a table as the command's own parameter is named.
 
     Raises:
-        UsageError: There is no such command, or it has no such option.
+        UsageError: It has no such option.
     """
-    if name not in commands:
-        raise UsageError(
-            f"The config file {path} has a table [{name}], and there is no such command.",
-            hint=f"Commands: {', '.join(commands)}.",
-        )
     known = {
         option.lstrip("-").replace("-", "_"): parameter.name
-        for parameter in commands[name].params
+        for parameter in command.params
         for option in parameter.opts
     }
     values = {}

@@ -64,7 +64,6 @@ def gather() -> Findings:
     return Findings(
         machine=machine,
         fits=fits,
-        command=engine.shown(fits, machine),
         trial=health.try_engine() if machine.engine.installed else None,
         missing=health.missing(fits.needs),
         smallest=min(file.bytes for file in files),

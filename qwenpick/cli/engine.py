@@ -91,14 +91,6 @@ def fitting_here(machine: Machine) -> Build:
     return fitting(machine, rocm=Path("/opt/rocm").exists())
 
 
-def shown(fits: Build, machine: Machine) -> str:
-    """Write what `engine install` would run; why it can't where this environment forbids it."""
-    try:
-        return str(_steps(fits, machine.engine)[0])
-    except RunError as error:
-        return error.hint
-
-
 def _engines(machine: Machine) -> Engines:
     fits = fitting_here(machine)
     steps = _steps(fits, machine.engine)
@@ -156,15 +148,16 @@ def _install(steps: list[Command], here: EngineBuild) -> None:
     from qwenpick.hardware.health import try_engine  # noqa: PLC0415 - the same
 
     kept = _keep() if here.installed else None
+    problem = "it was interrupted"
     try:
         problem = _run(steps)
         if not problem:
             trial = try_engine()
             problem = "" if trial.started else f"it does not start: {trial.problem}"
-        if problem and kept:
-            _put_back(kept)
     finally:
         if kept:
+            if problem:
+                _put_back(kept)
             shutil.rmtree(kept)
     if problem:
         back = " The one before is back." if kept else ""

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.cli.export import text_of
-from qwenpick.cli.opening import Demands, Opened, check_room, find, find_projector, open_model
+from qwenpick.cli.eyes import check_room, find_projector
+from qwenpick.cli.opening import Demands, Opened, locate, open_model
 from qwenpick.cli.output import say
-from qwenpick.pull.reference import parse
+from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
-from qwenpick.run import state
 from qwenpick.run.chat import Conversation, Manner, Speaker
 from qwenpick.run.constraint import masks
 from qwenpick.run.engine import version
@@ -61,7 +61,7 @@ class ChatHost:
 
     def switch(self, model: str) -> None:
         """Load another model, and go on with the same messages."""
-        path, size = find(parse(model, None, self.opening.question.catalog))
+        path, size = locate(model, None, self.opening.question)
         before = self.conversation
         before.close()
         self._shut_eyes()
@@ -74,13 +74,23 @@ class ChatHost:
         self.session.model, self.session.label = str(path), self.label
 
     def keep(self) -> None:
-        """Keep the messages."""
+        """Keep the messages, and the rates that the last turn reached."""
+        self.keep_rates()
         conversation, session = self.conversation, self.session
         if not self.opening.keep or not conversation.messages:
             return
         session.system, session.window = conversation.system, conversation.window
         session.messages = list(conversation.messages)
         session.save()
+
+    def keep_rates(self) -> None:
+        """Keep the rates that the last turn reached: later estimates use them."""
+        turn, self.conversation.last = self.conversation.last, None
+        found = rates.of_turn(turn) if turn else (None, None)
+        if any(found):
+            opened = self.opened
+            size = opened.model.size if opened.model else None
+            rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
 
     def save(self, name: str) -> str:
         """Keep it by a name; gives the name."""

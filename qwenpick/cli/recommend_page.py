@@ -34,7 +34,7 @@ def recommendation(answer: Recommendation, *, everything: bool) -> None:
     out.print(f"{pick.model.name}  {pick.file.quant}", style="bold")
     facts = [
         f"{units.download(pick.file.bytes)} to download",
-        f"{units.memory(settled.memory.total)} of {units.memory(answer.budget)}",
+        _used(answer),
         *([f"about {units.rate(settled.speed.decode)} tokens/s"] if settled.speed.decode else []),
         f"{units.context(settled.settings.context)} context",
     ]
@@ -49,6 +49,20 @@ def recommendation(answer: Recommendation, *, everything: bool) -> None:
         out,
         [("Next", f"qwenpick pull {pick.model.size} {flag}"), ("", "qwenpick chat")],
     )
+
+
+def _on_cards(answer: Recommendation) -> bool:
+    """Say whether the whole model lies on cards with memory of their own."""
+    layers = answer.pick.model.architecture.layers
+    return bool(answer.budget.on_cards) and answer.pick.settled.settings.gpu_layers > layers
+
+
+def _used(answer: Recommendation) -> str:
+    memory = answer.pick.settled.memory
+    if not _on_cards(answer):
+        return f"{units.memory(memory.total)} of {units.memory(answer.budget.total)}"
+    used = sum(size for _, size in memory.devices)
+    return f"{units.memory(used)} of {units.memory(answer.budget.on_cards)} of VRAM"
 
 
 def _words(answer: Recommendation) -> Iterator[tuple[str, str]]:
@@ -71,7 +85,7 @@ def _sentence(text: str) -> str:
 
 def _bars(answer: Recommendation, *, everything: bool) -> None:
     out = render.console()
-    budget = answer.budget
+    budget = answer.budget.on_cards if _on_cards(answer) else answer.budget.total
     rows = sorted(
         [answer.pick, *(one for one, _ in answer.others)],
         key=lambda one: (one.model.architecture.text_params, one.file.bytes),

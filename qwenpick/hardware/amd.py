@@ -41,11 +41,7 @@ def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str]]:
 
 
 def _gpu(sources: Sources, device: pci.Device, memory: Memory) -> Gpu:
-    """Read one device; the larger of its two pools is the one that a model goes to.
-
-    Only a GPU inside a processor may have more GTT than VRAM and no own memory chips; a
-    card says which vendor made its chips (mem_info_vram_vendor).
-    """
+    """Read one device; inside a processor, a model goes to the larger of the two pools."""
     vram, vram_used, gtt, gtt_used = (
         sources.number(f"{device.folder}/mem_info_{pool}") or 0
         for pool in ("vram_total", "vram_used", "gtt_total", "gtt_used")
@@ -69,7 +65,15 @@ def _gpu(sources: Sources, device: pci.Device, memory: Memory) -> Gpu:
 
 
 def _is_inside(sources: Sources, device: pci.Device) -> bool:
-    """Tell a GPU inside a processor from a card: only cards name the maker of their memory."""
+    """Tell a GPU inside a processor from a card.
+
+    The driver's table of measurements has a form of its own for each: format 1 is a card's,
+    those above a processor's (kgd_pp_interface.h, struct metrics_table_header: size in two
+    bytes, then the format). Without it: only cards name the maker of their memory.
+    """
+    header = sources.head(f"{device.folder}/gpu_metrics", 4)
+    if len(header) == 4:  # noqa: PLR2004 - the header's size
+        return header[2] > 1
     maker = sources.text(f"{device.folder}/mem_info_vram_vendor")
     return maker in (None, "", "unknown")
 

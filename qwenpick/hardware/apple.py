@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qwenpick import units
 from qwenpick.hardware.machine import Cpu, Gpu
 
 if TYPE_CHECKING:
@@ -36,15 +37,12 @@ def cpu(sources: Sources) -> Cpu:
 def gpus(sources: Sources, memory: Memory) -> list[Gpu]:
     """Give the GPU of an Apple chip; Macs with Intel processors have none that helps.
 
-    Metal lets a process have a part of the memory, its recommendedMaxWorkingSetSize: what
-    `iogpu.wired_limit_mb` says, else two thirds (21,845 MB of 32 GB: llama.cpp's pull
-    request 2011), or three quarters of more than 36 GB (49,152 MB of 64: its issue 1870).
+    `iogpu.wired_limit_mb` says how much of the memory Metal lets a process have.
     """
     if sources.arch != "arm64":
         return []
     wired = _number(sources, "iogpu.wired_limit_mb")
-    share = memory.total * 2 // 3 if memory.total <= 36 << 30 else memory.total * 3 // 4
-    limit = wired << 20 if wired else share
+    limit = wired << 20 if wired else metal_share(memory.total)
     name = sources.sysctl("machdep.cpu.brand_string") or "Apple GPU"
     return [
         Gpu(
@@ -55,6 +53,15 @@ def gpus(sources: Sources, memory: Memory) -> list[Gpu]:
             unified=True,
         )
     ]
+
+
+def metal_share(total: int) -> int:
+    """Give what Metal lets a process have of the memory: its recommendedMaxWorkingSetSize.
+
+    Two thirds (21,845 MB of 32 GB: llama.cpp's pull request 2011), or three quarters of more
+    than 36 GB (49,152 MB of 64: its issue 1870).
+    """
+    return total * 2 // 3 if total <= 36 * units.GIB else total * 3 // 4
 
 
 def _number(sources: Sources, name: str) -> int | None:

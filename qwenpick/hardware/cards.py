@@ -18,7 +18,14 @@ from qwenpick.errors import UsageError
 _NOISE = {
     "nvidia", "geforce", "amd", "radeon", "intel", "apple", "tesla", "quadro", "graphics", "gpu",
     "tm", "r", "generation", "with", "design", "edition", "hbm2", "hbm3", "hbm3e", "instinct",
+    "developer", "kit", "engineering", "reference",
 }  # fmt: skip
+_ALSO = {
+    "strix halo": "8060s",
+    "ryzen ai max+ 395": "8060s",
+    "dgx spark": "gb10",
+}
+"""What people call machines that the table has by the name of their chip."""
 _LAPTOP = {"laptop", "mobile", "notebook"}
 _SAME_MEMORY = 0.12
 """A driver's figure lies this close below the box's: it keeps some for itself."""
@@ -96,6 +103,8 @@ def _named(
 def _read(name: str) -> tuple[frozenset[str], bool, int | None]:
     """Take a name apart: its telling words, whether it is a laptop's, its memory in bytes."""
     text = name.casefold().replace("max-q", "maxq").replace("(", " ").replace(")", " ")
+    for called, chip in _ALSO.items():
+        text = text.replace(called, chip)
     match = re.search(r"\b(\d+)\s*gi?b?\b", text)
     memory = int(match[1]) * units.GIB if match else None
     text = text[: match.start()] + " " + text[match.end() :] if match else text

@@ -83,7 +83,7 @@ def cpu_quota(sources: Sources) -> float | None:
 def in_container(sources: Sources) -> bool:
     """Say whether this is the inside of a container, as far as it can be seen."""
     marks = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
-    if any(sources.path(mark).exists() for mark in marks):
+    if any(sources.exists(mark) for mark in marks):
         return True
     if "KUBERNETES_SERVICE_HOST" in sources.environment or "container" in sources.environment:
         return True
@@ -94,7 +94,10 @@ def in_container(sources: Sources) -> bool:
 def _levels(sources: Sources, controller: str) -> Iterator[_Group]:
     """Give the groups of this process for a controller, each tree from the inside out."""
     for line in (sources.text("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not path:
+            continue
         if controllers == "":
             yield from _climb(sources, _mount(sources, "cgroup2", ""), path, 2)
         elif controller in controllers.split(","):
@@ -109,7 +112,7 @@ def _climb(sources: Sources, mount: tuple[str, str], path: str, version: int) ->
         inside = PurePosixPath("/") / inside.relative_to(top)
     for level in (inside, *inside.parents):
         place = folder + str(level).rstrip("/")
-        if ".." not in level.parts and sources.path(place).is_dir():
+        if ".." not in level.parts and sources.exists(place):
             yield _Group(place, str(level), version)
 
 
@@ -118,7 +121,9 @@ def _mount(sources: Sources, kind: str, controller: str) -> tuple[str, str]:
     for line in (sources.text("/proc/self/mountinfo") or "").splitlines():
         before, _, after = line.partition(" - ")
         mount, system = before.split(), after.split()
-        if system and system[0] == kind and (not controller or controller in system[-1].split(",")):
+        if len(mount) < 5 or not system:  # noqa: PLR2004 - the fifth field is the place
+            continue
+        if system[0] == kind and (not controller or controller in system[-1].split(",")):
             return mount[4], mount[3]
     return (f"{_MOUNT}/{controller}" if controller else _MOUNT), "/"
 
@@ -131,7 +136,7 @@ def _reclaimable(sources: Sources, group: _Group) -> int:
     names = [f"{prefix}inactive_file", f"{prefix}active_file"]
     if group.version == 2:  # noqa: PLR2004 - v2
         names.append("slab_reclaimable")
-    return sum(int(values.get(name, 0)) for name in names)
+    return sum(int(values[name]) for name in names if values.get(name, "").isdecimal())
 
 
 def _describe(sources: Sources, group: _Group) -> str:

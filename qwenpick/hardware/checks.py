@@ -40,8 +40,6 @@ class Findings:
 
     machine: Machine
     fits: Build
-    command: str
-    """What `engine install` would run."""
     trial: Trial | None
     """None without an engine."""
     missing: tuple[str, ...] = ()
@@ -98,9 +96,11 @@ def backend(found: Findings) -> Check:
     if drives & set(build.backends):
         return _good("GPU", f"{named}, and an engine that drives it")
     built_for = " and ".join(build.backends).replace("cpu", "CPU") or "an unknown backend"
-    return _bad(
-        "GPU", f"GPU found ({named}), engine built for {built_for}", f"{INSTALL}: {found.command}"
+    wheels = found.fits.wheels
+    fits = (
+        f"the wheel {wheels} fits" if wheels else f"it has to be compiled for {found.fits.backend}"
     )
+    return _bad("GPU", f"GPU found ({named}), engine built for {built_for}; {fits}", INSTALL)
 
 
 def compiler(found: Findings) -> Check:

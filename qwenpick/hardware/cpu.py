@@ -54,7 +54,7 @@ def cpu(sources: Sources) -> Cpu:
     cores = _cores(sources)
     counted = {core for core in cores.values() if core is not None}
     physical = len(counted) or system.physical_cores()
-    helping = _helping(sources, cores) or physical or 1
+    helping = _helping(sources, cores) or _allowed(sources, physical)
     if quota is not None:
         helping = min(helping, max(1, int(quota)))
     return Cpu(
@@ -84,6 +84,12 @@ def _helping(sources: Sources, cores: dict[int, str | None]) -> int:
     usable = set(cores) if allowed is None else {number for number in cores if number in allowed}
     fast = _fast(sources, usable)
     return len({cores[number] or str(number) for number in fast})
+
+
+def _allowed(sources: Sources, physical: int | None) -> int:
+    """Count the threads that help, where the system shows no cores."""
+    allowed = sources.affinity()
+    return min(physical or 1, len(allowed)) if allowed else physical or 1
 
 
 def _fast(sources: Sources, usable: Iterable[int]) -> set[int]:

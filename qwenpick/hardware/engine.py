@@ -7,6 +7,7 @@ the names of its libraries (ggml is built with one library a backend).
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ def engine(sources: Sources) -> EngineBuild:
     """Find the engine on the search path, as an import would."""
     for folder in sources.search:
         package = Path(folder or ".") / "llama_cpp"
-        if (package / "__init__.py").is_file():
+        if os.path.isfile(package / "__init__.py"):  # noqa: PTH113 - Path.is_file raises
             version = _version(package.parent)
             return EngineBuild(
                 installed=True,

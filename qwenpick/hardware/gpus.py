@@ -19,15 +19,29 @@ def gpus(sources: Sources, memory: Memory, build: EngineBuild) -> tuple[list[Gpu
     if sources.platform == "darwin":
         from qwenpick.hardware import apple  # noqa: PLC0415 - each source where it is needed
 
-        return [_rated(gpu, memory) for gpu in apple.gpus(sources, memory)], []
+        return [_rated(gpu, memory, sources) for gpu in apple.gpus(sources, memory)], []
     found, uuids, notes = nvidia.gpus(sources, memory)
-    found = _obey(sources, "CUDA_VISIBLE_DEVICES", found, notes, uuids)
+    found = _one_part(_obey(sources, "CUDA_VISIBLE_DEVICES", found, notes, uuids), notes)
     for more, said in _others(sources, memory):
         found += more
         notes += said
     if "vulkan" in build.backends:
         found = _obey(sources, "GGML_VK_VISIBLE_DEVICES", found, notes)
-    return [_rated(gpu, memory) for gpu in found], notes
+    return [_rated(gpu, memory, sources) for gpu in found], notes
+
+
+def _one_part(found: list[Gpu], notes: list[str]) -> list[Gpu]:
+    """Keep the first part of split cards: CUDA takes one in a process, the first it sees.
+
+    Source: NVIDIA's MIG user guide, "CUDA device enumeration".
+    """
+    parts = [gpu for gpu in found if " MIG " in gpu.name]
+    if len(parts) > 1:
+        notes.append(
+            f"CUDA uses one of {len(parts)} MIG parts in a process: the first, or the one that "
+            "CUDA_VISIBLE_DEVICES names."
+        )
+    return parts[:1] or found
 
 
 def _others(sources: Sources, memory: Memory) -> Iterator[tuple[list[Gpu], list[str]]]:
@@ -86,12 +100,14 @@ def _obey(
     return kept
 
 
-def _rated(gpu: Gpu, memory: Memory) -> Gpu:
-    """Give a GPU without a bandwidth the one of the table, where its name is there."""
+def _rated(gpu: Gpu, memory: Memory, sources: Sources) -> Gpu:
+    """Give a GPU without a bandwidth the one of the table, by its name or its board's."""
     if gpu.bandwidth_bytes_per_second is not None:
         return gpu
     from qwenpick.hardware import cards  # noqa: PLC0415 - see above
 
     size = memory.total if gpu.unified else gpu.total
     rate = cards.bandwidth(gpu.name, size)
+    if rate is None and gpu.unified:
+        rate = cards.bandwidth(sources.text("/proc/device-tree/model") or "", size)
     return replace(gpu, bandwidth_bytes_per_second=rate) if rate else gpu

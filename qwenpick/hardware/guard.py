@@ -8,7 +8,6 @@ Windows has no fork: there a thread asks, which covers a hang but no crash.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,13 +18,13 @@ class SilentError(Exception):
     """No answer: the message says whether the driver hung or crashed."""
 
 
-def answer(question: Callable[[], Any], *, seconds: float) -> Any:  # noqa: ANN401 - any JSON
+def answer(question: Callable[[], Any], *, seconds: float, fork: bool = hasattr(os, "fork")) -> Any:  # noqa: ANN401 - any JSON
     """Give what *question* returns, as JSON carries it.
 
     Raises:
         SilentError: It did not return within *seconds*, or ended its process.
     """
-    return (_in_thread if sys.platform == "win32" else _in_child)(question, seconds)
+    return (_in_child if fork else _in_thread)(question, seconds)
 
 
 def _in_child(question: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401

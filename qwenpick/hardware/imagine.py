@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwenpick.errors import UsageError
-from qwenpick.hardware import cards
+from qwenpick.hardware import apple, cards
 from qwenpick.hardware.machine import Gpu, Machine, Memory
 
 if TYPE_CHECKING:
@@ -41,12 +41,7 @@ def imagine(machine: Machine, *, ram: int | None, vram: int | None, gpus: Sequen
                 f"{shared.name} has one memory for processor and GPU, and takes no other card.",
                 hint=f'Name it alone: --gpu "{shared.name}"',
             )
-        size = ram or vram or shared.memory
-        memory = _memory(size, shared.bandwidth)
-        # What Apple's Metal holds back is not in the name of a chip; the RAM named is the budget
-        return replace(
-            machine, memory=memory, gpus=(_gpu(shared, size),), arch=_arch(machine, shared)
-        )
+        return _of_one_memory(machine, shared, ram or vram)
     if ram is not None:
         machine = replace(
             machine, memory=_memory(ram, machine.memory.bandwidth_bytes_per_second), gpus=()
@@ -59,9 +54,20 @@ def imagine(machine: Machine, *, ram: int | None, vram: int | None, gpus: Sequen
     return machine
 
 
+def _of_one_memory(machine: Machine, card: cards.Card, named: int | None) -> Machine:
+    """Give a machine whose memory serves both; what was named is exactly what may be used."""
+    size = named or card.memory
+    gpu = _gpu(card, size)
+    if card.vendor == "apple" and named is None:
+        share = apple.metal_share(size)
+        gpu = replace(gpu, total=share, free=share)
+    arch = {"apple": "arm64", "nvidia": "aarch64"}.get(card.vendor, machine.arch)
+    return replace(machine, memory=_memory(size, card.bandwidth), gpus=(gpu,), arch=arch)
+
+
 def _cards(text: str) -> list[cards.Card]:
     """Read a name with its count."""
-    match = re.fullmatch(r"\s*(\d+)\s*[x*]\s+(.+)", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d+)\s*[x*]\s*(.+)", text, re.IGNORECASE)
     count, name = (int(match[1]), match[2]) if match else (1, text)
     if not 1 <= count <= _MOST:
         raise UsageError(f"{count} cards are not possible.", hint=f"Name 1 to {_MOST} of them.")
@@ -81,8 +87,3 @@ def _gpu(card: cards.Card, size: int) -> Gpu:
 
 def _memory(size: int, bandwidth: float | None) -> Memory:
     return Memory(total=size, available=size, bandwidth_bytes_per_second=bandwidth)
-
-
-def _arch(machine: Machine, card: cards.Card) -> str:
-    """Give the processor's kind that comes with a chip."""
-    return {"apple": "arm64", "nvidia": "aarch64"}.get(card.vendor, machine.arch)

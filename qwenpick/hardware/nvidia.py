@@ -25,7 +25,8 @@ _BUSY_FROM = 256 * units.MIB
 def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str], list[str]]:
     """Give the cards in the driver's order, their UUIDs, and what there is to say of them."""
     if not _driver_is_here(sources):
-        return [], [], []
+        board = _jetson(sources, memory)
+        return board, [""] * len(board), []
     from qwenpick.hardware import guard  # noqa: PLC0415 - where there is a driver to ask
 
     try:
@@ -42,6 +43,22 @@ def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str], list[s
         if card["others"] >= _BUSY_FROM
     ]
     return cards, [card["uuid"] for card in found["cards"]], notes
+
+
+def _jetson(sources: Sources, memory: Memory) -> list[Gpu]:
+    """Give the GPU of a Jetson, whose system has no NVML before JetPack 6."""
+    board = (sources.text("/proc/device-tree/model") or "").rstrip("\0")
+    if "Jetson" not in board:
+        return []
+    return [
+        Gpu(
+            vendor="nvidia",
+            name=board,
+            total=memory.total,
+            free=memory.available,
+            unified=True,
+        )
+    ]
 
 
 def _driver_is_here(sources: Sources) -> bool:

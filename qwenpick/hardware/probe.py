@@ -13,7 +13,16 @@ from qwenpick.hardware.machine import Machine
 from qwenpick.hardware.sources import Sources
 
 if TYPE_CHECKING:
-    from qwenpick.hardware.machine import Memory
+    from collections.abc import Sequence
+
+    from qwenpick.hardware.machine import Cpu, Gpu, Memory
+
+
+_BOARDS = {
+    # https://threedots.ovh/blog/2023/09/gathering-some-raspberry-pi-5-details/
+    "Raspberry Pi 5": 17e9,
+}
+"""Boards whose memory is the same in all of them: its bandwidth in bytes per second."""
 
 
 def probe(sources: Sources | None = None) -> Machine:
@@ -26,19 +35,27 @@ def probe(sources: Sources | None = None) -> Machine:
     memory = system.memory(sources)
     build = engine(sources)
     found, notes = gpus(sources, memory, build)
-    shared = next((gpu for gpu in found if gpu.unified), None)
-    if shared is not None and memory.bandwidth_bytes_per_second is None:
-        memory = replace(memory, bandwidth_bytes_per_second=shared.bandwidth_bytes_per_second)
+    processor = cpu(sources)
+    memory = replace(memory, bandwidth_bytes_per_second=_bandwidth(found, processor))
     return Machine(
         os=system.operating_system(sources),
         arch=sources.arch,
-        cpu=cpu(sources),
+        cpu=processor,
         memory=memory,
         gpus=tuple(found),
         disk=system.disk(sources),
         engine=build,
         notes=(*_memory_notes(sources, memory), *notes),
     )
+
+
+def _bandwidth(found: Sequence[Gpu], processor: Cpu) -> float | None:
+    """Give the bandwidth of the RAM, where a table has it: for memory shared with a GPU, boards."""
+    for gpu in found:
+        if gpu.unified and gpu.bandwidth_bytes_per_second is not None:
+            return gpu.bandwidth_bytes_per_second
+    name = processor.name or ""
+    return next((rate for board, rate in _BOARDS.items() if name.startswith(board)), None)
 
 
 def _memory_notes(sources: Sources, memory: Memory) -> list[str]:

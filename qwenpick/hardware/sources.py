@@ -90,12 +90,24 @@ class Sources:
         """Give the place of an absolute path below `root`."""
         return self.root / name.lstrip("/")
 
+    def exists(self, name: str) -> bool:
+        """Say whether there is a file or a folder; False where it is not ours to see."""
+        return os.path.exists(self.path(name))  # noqa: PTH110 - Path.exists raises there
+
     def text(self, name: str) -> str | None:
         """Read a file, stripped; None where it can't be read."""
         try:
             return self.path(name).read_text(encoding="utf-8", errors="replace").strip()
         except OSError:
             return None
+
+    def head(self, name: str, count: int) -> bytes:
+        """Read the first bytes of a file; empty where it can't be read."""
+        try:
+            with self.path(name).open("rb") as file:
+                return file.read(count)
+        except OSError:
+            return b""
 
     def number(self, name: str) -> int | None:
         """Read a file that holds one whole number; None where it is not there or is none."""

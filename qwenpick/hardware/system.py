@@ -95,7 +95,7 @@ def disk(sources: Sources) -> Disk:
     """
     path = hub_cache(sources)
     there = path
-    while not there.exists() and there != there.parent:
+    while not os.path.exists(there) and there != there.parent:  # noqa: PTH110 - Path.exists raises
         there = there.parent
     return Disk(path=str(path), free=_free(there))
 
@@ -105,11 +105,15 @@ def hub_cache(sources: Sources) -> Path:
     environment = sources.environment
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if environment.get(name):
-            return Path(os.path.expandvars(environment[name])).expanduser()
-    base = environment.get("HF_HOME") or os.path.join(  # noqa: PTH118 - text that is expanded below
-        environment.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
-    )
-    return Path(os.path.expandvars(base)).expanduser() / "hub"
+            return _expanded(environment[name])
+    if environment.get("HF_HOME"):
+        return _expanded(environment["HF_HOME"]) / "hub"
+    return _expanded(environment.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
+
+
+def _expanded(text: str) -> Path:
+    """Expand `~` and variables; what can't be expanded stays (Path.expanduser raises there)."""
+    return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111 - see above
 
 
 def _ram(sources: Sources) -> tuple[int, int]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwenpick.units import MIB
+from qwenpick import units
 
 if TYPE_CHECKING:
     from qwenpick.hardware.machine import Gpu, Machine
     from qwenpick.pick.wish import Wish
 
 RESERVE_SHARE = 0.05
-RESERVE_LEAST = 300 * MIB
+RESERVE_LEAST = 300 * units.MIB
 """Left free on a card for the desktop, the driver and the engine's own context there."""
 
 
@@ -37,7 +37,19 @@ class Budget:
     @property
     def total(self) -> int:
         """All that a model may use, in bytes."""
-        return self.host if self.pooled else self.host + sum(one.budget for one in self.devices)
+        return self.host if self.pooled else self.host + self.on_cards
+
+    @property
+    def on_cards(self) -> int:
+        """What a model may use on cards with memory of their own, in bytes."""
+        return 0 if self.pooled else sum(one.budget for one in self.devices)
+
+    @property
+    def said(self) -> str:
+        """Say it: `22.1 GiB`, or `11.4 GiB of VRAM and 22.1 GiB of RAM`."""
+        if not self.on_cards:
+            return units.memory(self.host)
+        return f"{units.memory(self.on_cards)} of VRAM and {units.memory(self.host)} of RAM"
 
 
 def budget_of(machine: Machine, wish: Wish) -> Budget:

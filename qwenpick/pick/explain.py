@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.hardware.machine import Machine
+    from qwenpick.pick.budget import Budget
     from qwenpick.pick.wish import Wish
 
 
@@ -27,7 +28,7 @@ class Recommendation:
 
     machine: Machine
     wish: Wish
-    budget: int
+    budget: Budget
     pick: Candidate
     reason: str
     changes: tuple[str, ...]
@@ -105,7 +106,7 @@ def recommend(question: Question, *, everything: bool = False) -> Recommendation
     return Recommendation(
         machine=question.machine,
         wish=question.wish,
-        budget=question.budget.total,
+        budget=question.budget,
         pick=pick,
         reason=_reason(candidates, pick),
         changes=tuple(changes(candidates, pick)),
@@ -162,7 +163,7 @@ def against(candidates: Candidates, one: Candidate, pick: Candidate) -> str:
 
 
 def _reason(candidates: Candidates, pick: Candidate) -> str:
-    budget = units.memory(candidates.question.budget.total)
+    budget = candidates.question.budget.said
     if pick.verdict == "too-slow":
         return f"the fastest that fits {budget}; nothing here is quicker"
     parts = [f"the best answers that fit {budget}"]
@@ -221,7 +222,7 @@ def _notes(candidates: Candidates, pick: Candidate) -> Iterator[str]:
 def _nothing(candidates: Candidates) -> NothingFitsError:
     question = candidates.question
     every = list(candidates.walk(lambda *_: True, last=True))
-    budget = units.memory(question.budget.total)
+    budget = question.budget.said
     fitting = [one for one in every if one.settled.fits]
     if fitting and question.wish.min_speed is not None:
         known = [one for one in fitting if one.settled.speed.decode is not None]

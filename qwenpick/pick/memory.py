@@ -28,10 +28,16 @@ METADATA_PER_TOKEN = 44
 """Bytes of a GGUF header for each entry of the vocabulary: a file's BF16 bytes less its weights,
 over 248,320 entries. Only where no header was read."""
 VOCABULARY_PER_TOKEN = 335
-"""Bytes that the engine holds for each entry of the vocabulary once a model is loaded: the
-growth of anonymous memory, benchmarks/memory.py."""
-PROCESS = 49 << 20
-"""Bytes of the process itself: Python, the engine's library, this tool (benchmarks/memory.py)."""
+"""Bytes that the engine holds for each entry of the vocabulary: the growth of the heap when a
+model is loaded. This and the next three were measured (docs/memory.md), all else follows from
+the model's shape."""
+PROCESS = 54 << 20
+"""Python, the engine's library and its graphs, this tool."""
+WORK_PER_TOKEN = 56 << 10
+"""For each token of a batch: quantised inputs, and the last layer's results, which the engine
+lays into the part of the attention mask that a short conversation does not use."""
+CELL = 80
+"""The engine's book-keeping for each token of the context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,7 @@ def memory_sum(
         output=output_bytes(arch),
         vision=vision,
         checkpoints=checkpoints,
-        overhead=overhead_bytes(arch),
+        overhead=overhead_bytes(arch, context=settings.context, ubatch=settings.ubatch),
     )
 
 
@@ -164,9 +170,10 @@ def output_bytes(arch: Architecture) -> int:
     return arch.vocab * F32
 
 
-def overhead_bytes(arch: Architecture) -> int:
-    """Size the process and the vocabulary in it."""
-    return PROCESS + VOCABULARY_PER_TOKEN * arch.vocab
+def overhead_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
+    """Size the process, the vocabulary in it, and the engine's own work and book-keeping."""
+    work = WORK_PER_TOKEN * ubatch + CELL * context
+    return PROCESS + VOCABULARY_PER_TOKEN * arch.vocab + work
 
 
 def predicted_peak(total: MemorySum, settings: Settings, *, read: int) -> int:

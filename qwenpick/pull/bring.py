@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from qwenpick.errors import PullError, RunError, UsageError
 from qwenpick.pull import cache, faults, fetch, verify
 from qwenpick.pull.gguf import read_header
-from qwenpick.pull.plan import is_split
+from qwenpick.pull.model_file import quantisation
+from qwenpick.pull.plan import quant_of
 
 if TYPE_CHECKING:
     from qwenpick.pull.plan import Item, Plan, Source, Watcher
@@ -70,28 +71,36 @@ def _bring(plan: Plan, item: Item, source: Source, watch: Watcher) -> tuple[Path
     if not remote:
         raise PullError(f"{item.name} is nowhere to be had.", hint="Try another source.")
     fetched = fetch.fetch(plan.repo, remote, source, watch)
+    bytes_at = cache.blob(plan.repo, remote.etag)
+    if bytes_at.exists() and (trouble := _trouble(bytes_at, item, plan, watch)):
+        aside = fetch.set_aside(plan.repo, bytes_at, item.name, verify.prove(bytes_at))
+        raise PullError(
+            f"{item.name} is whole, but not what was asked for: {trouble}",
+            hint=f"It is set aside as {aside}. Choose another file, or tell its author.",
+        )
     try:
         path = cache.file_away(plan.repo, commit=plan.revision, name=item.name, etag=remote.etag)
     except OSError as error:
         raise faults.by_disk(error, cache.folder(plan.repo)) from None
-    _check_header(path, item, plan)
     return path, fetched
 
 
-def _check_header(path: Path, item: Item, plan: Plan) -> None:
-    """Check that a whole file is what was asked for: a GGUF, of this family where that is known."""
-    if is_split(item.name) and item is not plan.items[0]:
-        return
+def _trouble(path: Path, item: Item, plan: Plan, watch: Watcher) -> str:
+    """Say what a file's header has against it: broken, or of another family than the size's.
+
+    Another quantisation than its name's is said and let pass: many a file is named freely, and
+    its bytes are proved to be the ones that were asked for.
+    """
+    if item.name != plan.items[0].name:
+        return ""
     try:
         header = read_header(path)
     except (RunError, UsageError) as error:
-        raise PullError(
-            f"{item.name} is whole, but no good: {error.message}",
-            hint="Choose another file, or tell its author.",
-        ) from None
-    architecture = header.metadata.get("general.architecture")
-    if plan.size and "mmproj" not in item.name and architecture != "qwen35":
-        raise PullError(
-            f"{item.name} is a model of another kind ({architecture}), not {plan.title}.",
-            hint="Is QWENPICK_CATALOG right? Remove the file with: qwenpick rm " + str(plan.size),
-        )
+        return error.message
+    family = header.metadata.get("general.architecture")
+    if plan.size and family != "qwen35":
+        return f"a model of the family {family}, not {plan.title}."
+    named, inside = quant_of(item.name), quantisation(header)
+    if named and not named.upper().startswith("UD-") and named.upper() != inside:
+        watch.say(f"Its name says {named}, its header {inside}.")
+    return ""

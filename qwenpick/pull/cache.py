@@ -79,7 +79,7 @@ def commit_of(repo: str, revision: str) -> str:
 def file_away(repo: str, *, commit: str, name: str, etag: str) -> Path:
     """Link a blob into a snapshot; where links can't be made, move it there as hub tools do."""
     place, bytes_at = snapshot(repo, commit, name), blob(repo, etag)
-    if place.exists():
+    if place.exists() and (not bytes_at.exists() or place.samefile(bytes_at)):
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 KEPT = "What was fetched is kept: type the same command again to go on."
 
+_PASSING = {408, 429, 500, 502, 503, 504}
+"""Too slow, too many, broken: what the hub's own library tries again, too."""
+
 
 class LineError(PullError):
     """The hub or the line to it failed."""
@@ -64,7 +67,7 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> 
     host = host_of(url)
     if status < 400:  # noqa: PLR2004 - where HTTP's errors begin
         return None
-    if status == 429 or status >= 500 or status == 408:  # noqa: PLR2004 - busy, broken, too slow
+    if status in _PASSING:
         return _busy(status, headers, host)
     if code == "GatedRepo":
         return LineError(

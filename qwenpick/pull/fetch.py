@@ -61,8 +61,11 @@ def fetch(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
     blob = cache.blob(repo, remote.etag)
     try:
         with _only_one(repo, remote, watch):
-            if blob.exists():
+            if is_here(repo, remote):
                 return 0
+            if blob.exists():
+                aside = set_aside(repo, blob, remote.name, verify.prove(blob))
+                watch.say(f"{remote.name} is here with wrong bytes: set aside as {aside}.")
             return _fetched(repo, remote, source, watch)
     except LineError:
         raise
@@ -76,7 +79,7 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> i
     for last in (False, True):
         sha256, more = _fill(repo, remote, source, watch)
         fetched += more
-        if remote.sha256 in (None, sha256):
+        if remote.sha256 in {None, sha256}:
             partial.replace(blob)
             verify.keep(blob, sha256)
             return fetched
@@ -89,6 +92,14 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> i
         f"not {(remote.sha256 or '')[:12]}...",
         hint=f"The wrong file is at {aside}. Try another source or mirror.",
     )
+
+
+def is_here(repo: str, remote: RemoteFile) -> bool:
+    """Tell whether a file's bytes are in the hub cache, whole and right."""
+    blob = cache.blob(repo, remote.etag)
+    if not blob.is_file() or blob.stat().st_size != remote.bytes:
+        return False
+    return remote.sha256 in {None, verify.prove(blob)}
 
 
 def set_aside(repo: str, path: Path, name: str, sha256: str) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
-from huggingface_hub.errors import FileMetadataError, OfflineModeIsEnabled
+from huggingface_hub.errors import FileMetadataError
 from huggingface_hub.utils import logging
 from huggingface_hub.utils._headers import build_hf_headers
 
@@ -26,14 +26,13 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Hub:
-    """The hub at HF_ENDPOINT, with HF_TOKEN, by HF_HUB_OFFLINE: a `plan.Source`."""
+    """The hub at HF_ENDPOINT, with HF_TOKEN: a `plan.Source`."""
 
     name = "hf"
 
     def __init__(self) -> None:
         logging.set_verbosity(_ERROR)
         self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-        self._offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
 
     def names(self, repo: str, revision: str) -> tuple[str, ...]:
         """List the files of a repository."""
@@ -43,11 +42,11 @@ class Hub:
         self, repo: str, revision: str
     ) -> tuple[str, tuple[tuple[str, int | None, str | None], ...]]:
         """Give the commit, and each file's name, bytes and sha256 where the hub says them."""
-        self._check_line()
+        wire.check_line()
         api = HfApi(endpoint=self._endpoint, library_name="qwenpick", library_version=__version__)
         try:
             info = api.model_info(repo, revision=revision, files_metadata=True)
-        except (httpx2.HTTPError, OfflineModeIsEnabled, ValueError, KeyError, TypeError) as error:
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
             self._fail(error, repo)
         files = (
             (entry.rfilename, entry.size, entry.lfs.sha256 if entry.lfs else None)
@@ -57,11 +56,11 @@ class Hub:
 
     def file(self, repo: str, revision: str, name: str) -> RemoteFile:
         """Describe a file: its commit, its bytes, its sha256."""
-        self._check_line()
+        wire.check_line()
         url = self._url(repo, revision, name)
         try:
             facts = get_hf_file_metadata(url, headers=self._headers(), endpoint=self._endpoint)
-        except (httpx2.HTTPError, OfflineModeIsEnabled, FileMetadataError, ValueError) as error:
+        except (httpx2.HTTPError, FileMetadataError, ValueError) as error:
             self._fail(error, f"{repo}/{name}")
         etag = facts.etag or ""
         if not re.fullmatch(r"[\w.-]{1,128}", etag) or not facts.commit_hash:
@@ -98,15 +97,5 @@ class Hub:
         )
         return headers
 
-    def _check_line(self) -> None:
-        if self._offline:
-            raise LineError(
-                "HF_HUB_OFFLINE is set, and this file is not here.",
-                hint="Unset HF_HUB_OFFLINE to fetch it; qwenpick list shows what is here.",
-            )
-
     def _fail(self, error: Exception, what: str) -> NoReturn:
-        if isinstance(error, OfflineModeIsEnabled):
-            self._offline = True
-            self._check_line()
         raise wire.cause(error, self._endpoint, what=what) from None

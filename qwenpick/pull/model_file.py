@@ -1,13 +1,14 @@
 """What a GGUF file's header means: the model's shape, its quantisation, and whether it is sound.
 
-`read_model` refuses whatever llama.cpp would end the process on; what it refuses itself in good
-order, such as a tensor of the wrong shape, is left to it. Each check names its place there.
+`read_model` refuses whatever llama.cpp would end the process on, and each check names its place
+there; what it refuses itself in good order, such as a wrong shape, is left to it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from qwenpick.catalog.model import Architecture
@@ -29,8 +30,7 @@ FILE_TYPES = {
 }  # fmt: skip
 """general.file_type to the quantisation's name (llama.h, enum llama_ftype)."""
 
-_MAX_LAYERS = 512  # LLAMA_MAX_LAYERS
-_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
+_MAX_LAYERS, _MAX_EXPERTS = 512, 1024  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
 _ROPE_SCALINGS = ("", "none", "linear", "yarn", "longrope")
 _NOT_WEIGHTS = frozenset({"I8", "I16", "I64", "F64", "Q8_1", "Q8_K"})
 """Types that hold intermediate results: no matrix is multiplied with them (ggml-cpu.c)."""
@@ -150,10 +150,7 @@ def _parameters(header: Header, layers: int) -> int:
     for tensor in header.tensors:
         block = re.match(r"blk\.(\d+)\.", tensor.name)
         if not block or int(block[1]) < layers:
-            elements = 1
-            for length in tensor.shape:
-                elements *= length
-            total += elements
+            total += prod(tensor.shape)
     return total
 
 
@@ -214,18 +211,17 @@ def _number_faults(header: Header, shape: Architecture) -> Iterator[str]:
 
 def _vocabulary_faults(header: Header) -> Iterator[str]:
     tokens = header.metadata.get("tokenizer.ggml.tokens")
-    words: list[object] = []
+    words: list[bytes] = []
     if isinstance(tokens, LongArray):
-        if tokens.strings:
-            words = list(read_strings(header, tokens))
+        words = read_strings(header, tokens) if tokens.strings else []
     elif isinstance(tokens, tuple):
-        words = list(tokens)
+        words = [str(word).encode() for word in tokens]
     if not words:
         yield "it has no vocabulary"
-    elif len(set(words)) != len(words):  # llama_vocab::impl::load
+    # llama_vocab::impl::load reads up to the first zero byte, and gives empty tokens a name each
+    known = [word for word in (word.partition(b"\0")[0] for word in words) if word]
+    if len(set(known)) != len(known):
         yield "a token stands in its vocabulary twice"
-    elif sum(not word for word in words) > 1:
-        yield "its vocabulary has empty tokens"
     starts = header.metadata.get("tokenizer.ggml.add_bos_token") is True
     if starts and header.count("tokenizer.ggml.bos_token_id", 1) >= len(words):
         yield "its first token is not in its vocabulary"  # llama-vocab.cpp, append_bos

@@ -139,7 +139,8 @@ def _plan_hub_file(reference: HubFile, source: str, *, vision: bool, watch: Watc
     branch = "main" if source == "hf" else DEFAULT_REVISION
     repo = reference.repo
     try:
-        names = patiently(lambda: hub.names(repo, branch), watch)
+        known = reference.file and not is_split(reference.file) and not vision
+        names = () if known else patiently(lambda: hub.names(repo, branch), watch)
         wanted = _chosen(reference, names)
         if vision:
             wanted = (*wanted, _projector(names, repo))
@@ -161,11 +162,9 @@ def _plan_hub_file(reference: HubFile, source: str, *, vision: bool, watch: Watc
 
 def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
     path = cache.snapshot(repo, remote.commit, remote.name)
-    if path.is_file() and remote.bytes in (None, path.stat().st_size):
-        if remote.sha256 in (None, verify.prove(path)):
-            return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
-        fetch.set_aside(repo, path.resolve(), remote.name, verify.prove(path))
-        path.unlink()
+    whole = path.is_file() and remote.bytes in {None, path.stat().st_size}
+    if whole and remote.sha256 in {None, verify.prove(path)}:
+        return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
     return _remote_item(repo, remote, source)
 
 
@@ -221,8 +220,8 @@ def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
         done = partial.stat().st_size
     except OSError:
         done = 0
-    blob = cache.blob(repo, remote.etag)
-    done = remote.bytes if blob.is_file() and blob.stat().st_size == remote.bytes else done
+    if fetch.is_here(repo, remote):
+        done = remote.bytes
     return Item(
         name=remote.name,
         bytes=remote.bytes,

@@ -92,9 +92,8 @@ def chosen(reference: Reference | None, catalog: Catalog) -> tuple[Shelved, ...]
     return found
 
 
-def check(files: tuple[Shelved, ...], catalog: Catalog, watch: Watcher) -> tuple[Check, ...]:
+def check(files: tuple[Shelved, ...], watch: Watcher) -> tuple[Check, ...]:
     """Read files from beginning to end, and compare their sha256."""
-    del catalog
     return tuple(_check(file, watch) for file in files)
 
 

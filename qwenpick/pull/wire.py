@@ -27,11 +27,29 @@ Result = TypeVar("Result")
 
 STALL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-CHUNK = 1 << 20
 WAITS = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try, where the hub names none."""
 LONGEST_WAIT = 120.0
 """Seconds of a Retry-After beyond which we say so and end."""
+
+
+def offline() -> bool:
+    """Tell whether HF_HUB_OFFLINE forbids to ask anyone."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+
+
+def check_line() -> None:
+    """Check that asking is allowed.
+
+    Raises:
+        LineError: HF_HUB_OFFLINE is set.
+    """
+    if offline():
+        raise LineError(
+            "HF_HUB_OFFLINE is set, and this file is not here.",
+            hint="Unset HF_HUB_OFFLINE to fetch it; qwenpick list shows what is here.",
+            unreachable=True,
+        )
 
 
 def ask(client: httpx2.Client, url: str, *, what: str, headers: dict[str, str]) -> object:
@@ -40,6 +58,7 @@ def ask(client: httpx2.Client, url: str, *, what: str, headers: dict[str, str]) 
     Raises:
         LineError: By its cause.
     """
+    check_line()
     try:
         answer = client.get(url, headers=headers, timeout=_timeout())
         if error := faults.refused(answer.status_code, answer.headers, url, what=what):
@@ -81,7 +100,7 @@ def stream(
             if error := faults.refused(answer.status_code, answer.headers, url, what=what):
                 raise error
             skip = offset - _begins(answer, total, url, what)
-            for chunk in answer.iter_raw(CHUNK):
+            for chunk in answer.iter_raw():
                 kept, skip = chunk[skip:], max(skip - len(chunk), 0)
                 if kept:
                     yield kept
@@ -137,6 +156,7 @@ def _failed(error: Exception, host: str, what: str) -> LineError:
             f"{host} has gone silent: no byte for {_timeout().read:.0f} s.",
             hint=KEPT,
             transient=True,
+            wait=0.0,
         )
     if isinstance(error, httpx2.HTTPError):
         return LineError(f"The line to {host} broke.", hint=KEPT, transient=True)

@@ -118,6 +118,7 @@ class Conversation:
         self.pictures: dict[str, ImagePiece] = {}
         """By the key that stands in a message's `image` parts."""
         self.ahead = Ahead(self.reader)
+        self.last: Turn | None = None
         self._tries = 0
 
     # What a person does
@@ -204,7 +205,7 @@ class Conversation:
         calls = ToolReader(self.manner.tools) if self.manner.tools else None
         meter = _Meter(started=started, total=prompt.n_tokens)
         yield from self._work(prompt, reply, calls, meter)
-        turn = self._finish(reply, calls, meter)
+        self.last = turn = self._finish(reply, calls, meter)
         if turn.finish == "loop":
             yield Notice("The model repeats itself, so it was stopped.")
         self.engine.go_on()

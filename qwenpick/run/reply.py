@@ -67,7 +67,7 @@ class Splitter:
 
     def feed(self, text: str, *, last: bool = False) -> Iterator[Thinking | Answer]:
         """Take more text; with *last* nothing is held back any more."""
-        self._held += text
+        self._held += "" if self.stopped else text
         while not self.stopped:
             found = min(
                 ((at, tag) for tag in self._tags() if (at := self._held.find(tag)) >= 0),
@@ -82,6 +82,8 @@ class Splitter:
                 self.stopped, self._held = True, ""
             else:
                 self.thinking = tag == OPEN
+        if self.stopped:
+            return
         kept = 0 if last else self._open_end()
         cut = len(self._held) - kept
         ready, self._held = self._held[:cut], self._held[cut:]

@@ -1,0 +1,88 @@
+"""One load in a process of its own: what the engine reported, and what the process really took.
+
+    python benchmarks/loaded.py MODEL '{"context": 4096, ...}' READ ANSWER
+
+prints a line of JSON. READ tokens are read in batches, then ANSWER tokens decoded greedily.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from qwenpick.pick.wish import Settings
+
+PLAIN_TOKENS = 500
+"""Of the test models' vocabulary so many are letters and learned words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What a process took, in bytes, and how fast it was, in tokens per second."""
+
+    buffers: dict[str, int]
+    peak: int
+    decode_rate: float | None = None
+
+
+def load(
+    path: Path, settings: Settings, *, read: int, answer: int = 0, cgroup: Path | None = None
+) -> Loaded:
+    """Load *path* in a process of its own, in a *cgroup* if one is named, and say what it took.
+
+    Raises:
+        subprocess.CalledProcessError: The process was killed, or could not load it.
+    """
+    command = [sys.executable, __file__, str(path), json.dumps(asdict(settings))]
+    if cgroup:  # the shell moves itself there, and then becomes the process
+        command = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", *command]
+    done = subprocess.run(
+        [*command, str(read), str(answer)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return Loaded(**json.loads(done.stdout))
+
+
+def main(arguments: list[str]) -> None:
+    """Be that process."""
+    from qwenpick.run.engine import Engine  # noqa: PLC0415 - the parent needs none
+    from qwenpick.run.settings import arguments as engine_arguments  # noqa: PLC0415 - the same
+
+    path, options, read, answer = arguments
+    settings = Settings(**json.loads(options))
+    engine = Engine(Path(path), engine_arguments(settings))
+    at, rate = _read(engine, int(read)), None
+    if int(answer):
+        rate = _answer(engine, at, int(answer))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps(asdict(Loaded(buffers=engine.buffers, peak=peak, decode_rate=rate))))
+
+
+def _read(engine: Any, count: int) -> int:  # noqa: ANN401 - an Engine, imported late
+    source, at = random.Random(1), 0  # noqa: S311 - words for a test model are no secret
+    while at < count:
+        piece = min(engine.n_batch, count - at)
+        tokens = [source.randrange(PLAIN_TOKENS) for _ in range(piece)]
+        engine.read(tokens, at, logits=at + piece == count)
+        at += piece
+    return at
+
+
+def _answer(engine: Any, at: int, count: int) -> float:  # noqa: ANN401 - the same
+    start = time.perf_counter()
+    for step in range(count):
+        engine.read([int(engine.logits().argmax())], at + step, logits=True)
+    return count / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,107 @@
+"""Measure this machine with a model: `bench`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
+from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
+from qwenpick.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from qwenpick.run.bench import Measured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benched:
+    """What was measured, and which set-up is the best."""
+
+    model: dict[str, Any]
+    best: Measured
+    tuned: list[Measured]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document of `bench --json`."""
+        return {
+            "model": self.model,
+            "settings": asdict(self.best.settings),
+            "prompt_rate": self.best.prompt_rate,
+            "decode_rate": self.best.decode_rate,
+            "first_token_seconds": self.best.first_token_seconds,
+            "memory": self.best.buffers,
+            "tuned": [
+                {
+                    "threads": one.settings.threads,
+                    "repack": one.settings.repack,
+                    "prompt_rate": one.prompt_rate,
+                    "decode_rate": one.decode_rate,
+                    "first_token_seconds": one.first_token_seconds,
+                    "memory": one.buffers,
+                }
+                for one in self.tuned
+            ],
+        }
+
+    def page(self) -> None:
+        """Show it to a person."""
+        from qwenpick import units  # noqa: PLC0415 - only here
+        from qwenpick.cli import render  # noqa: PLC0415 - rich costs 40 ms
+
+        rows = [
+            (
+                ">" if one is self.best else "",
+                str(one.settings.threads),
+                "yes" if one.settings.repack else "no",
+                units.rate(one.prompt_rate),
+                units.rate(one.decode_rate),
+                units.memory(sum(one.buffers.values())),
+            )
+            for one in self.tuned
+        ]
+        head = ("", "threads", "repacked", "prompt tok/s", "decode tok/s", "memory")
+        render.columns(render.console(), head, rows)
+
+
+@spread
+def bench(
+    load: LoadOptions, quant: QuantOptions, model: ModelArgument = None, as_json: Json = False
+) -> None:
+    """Measure a model here, and keep the result: later estimates use it."""
+    from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
+    from qwenpick.cli import opening  # noqa: PLC0415 - the same
+
+    question = opening.question_for(load.wish(vision=False), load_catalog())
+    path, size = opening.locate(model, quant.chosen(), question)
+    demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
+    checked = opening.check(path, size, question, demands)
+    from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
+    from qwenpick.run import rates  # noqa: PLC0415 - the same
+
+    found: list[Measured] = []
+    for settings in measuring.trials(checked.settings, question.machine.cpu.physical_cores):
+        if _excluded(load, settings.threads, repack=settings.repack):
+            continue
+        say(
+            f"{settings.threads} threads, {'repacked' if settings.repack else 'as in the file'} ..."
+        )
+        one = measuring.measure(path, settings)
+        rates.keep(
+            path,
+            settings,
+            (one.prompt_rate, one.decode_rate),
+            size=checked.model.size if checked.model else None,
+            quant=checked.quant,
+        )
+        found.append(one)
+    emit(
+        Benched(model=checked.model_json(), best=measuring.best(found), tuned=found),
+        as_json=as_json,
+    )
+
+
+def _excluded(load: LoadOptions, threads: int, *, repack: bool) -> bool:
+    """Whether the command line leaves a set-up out."""
+    return (load.threads is not None and threads != load.threads) or (
+        load.repack is not None and repack != load.repack
+    )

@@ -1,0 +1,179 @@
+"""Brings a model here: `pull`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qwenpick import units
+from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
+from qwenpick.cli.output import ask, emit, say
+from qwenpick.errors import PullError
+
+if TYPE_CHECKING:
+    from qwenpick.catalog.model import Catalog
+    from qwenpick.pull.bring import Pulled
+    from qwenpick.pull.plan import Plan
+    from qwenpick.pull.reference import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullResult:
+    """The path of what was pulled; where it was not pulled, of where it would lie."""
+
+    path: str
+    bytes: int
+    fetched: int
+    sha256: str | None
+    source: str
+    missing: int | None = None
+    """Of a dry run: bytes that it would fetch."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON document."""
+        document = {
+            "path": self.path,
+            "bytes": self.bytes,
+            "fetched": self.fetched,
+            "sha256": self.sha256,
+            "source": self.source,
+        }
+        if self.missing is not None:
+            document |= {"dry_run": True, "missing": self.missing}
+        return document
+
+    def page(self) -> None:
+        """Write the path."""
+        sys.stdout.write(self.path + "\n")
+
+
+@spread
+def pull(
+    quants: QuantOptions,
+    model: ModelArgument = None,
+    vision: Annotated[bool, typer.Option("--vision", help="Its vision projector, too.")] = False,
+    source: Annotated[
+        str, typer.Option(metavar="NAME", help="hf, or modelscope: the same bytes.")
+    ] = "hf",
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the hub for the catalogue's sizes first.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan, fetch nothing.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a model's file here, and print its path."""
+    from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
+    from qwenpick.pull import prepare  # noqa: PLC0415
+    from qwenpick.pull import refresh as refreshing  # noqa: PLC0415
+    from qwenpick.pull.wire import offline  # noqa: PLC0415
+
+    prepare.check_source(source)
+    if refresh:
+        count = refreshing.refresh(load())
+        say(f"The catalogue has {count} files as the hub has them now.")
+        if not model:
+            return
+    catalog = load()
+    reference = reference_of(model, quants.chosen(), catalog)
+    _note_ollama(reference)
+    try:
+        result = _pulled(reference, catalog, source, vision=vision, dry_run=dry_run)
+    except PullError as error:
+        if source != "hf" or offline() or not getattr(error, "unreachable", False):
+            raise
+        if not _take_modelscope(error, model or "", quants.chosen(), yes=yes):
+            raise
+        result = _pulled(reference, catalog, "modelscope", vision=vision, dry_run=dry_run)
+    emit(result, as_json=as_json)
+
+
+def reference_of(model: str | None, quant: str | None, catalog: Catalog) -> Reference:
+    """Read a MODEL; without one, take what `recommend` picks."""
+    from qwenpick.pull.reference import parse  # noqa: PLC0415 - only for these commands
+
+    return parse(model, quant, catalog) if model else picked_reference(quant, catalog)
+
+
+def picked_reference(quant: str | None, catalog: Catalog) -> Reference:
+    """Give what `recommend` picks on this machine, as a reference."""
+    from qwenpick.cli.recommend import MachineOptions, WishOptions  # noqa: PLC0415 - only here
+    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - only without a MODEL
+    from qwenpick.pull.reference import Size  # noqa: PLC0415
+
+    wish = WishOptions().wish(None, quant, catalog)
+    pick = recommend(MachineOptions().question(wish, catalog), everything=False).pick
+    return Size(size=pick.model.size, quant=pick.file.quant)
+
+
+def _pulled(
+    reference: Reference, catalog: Catalog, source: str, *, vision: bool, dry_run: bool
+) -> PullResult:
+    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
+    from qwenpick.pull import bring, prepare  # noqa: PLC0415
+
+    progress = Progress()
+    plan = prepare.make_plan(reference, catalog, source=source, vision=vision, watch=progress)
+    say(_plan_line(plan))
+    if dry_run:
+        first = plan.items[0]
+        return PullResult(
+            path=first.here or f"{plan.into}/snapshots/{plan.revision}/{first.name}",
+            bytes=plan.bytes,
+            fetched=0,
+            sha256=first.sha256,
+            source=first.source,
+            missing=plan.missing,
+        )
+    try:
+        pulled = bring.carry_out(plan, prepare.source_of(source), progress)
+    finally:
+        progress.end()
+    say(f"checked: sha256 {pulled.sha256[:8]}...")
+    return _result(pulled)
+
+
+def _result(pulled: Pulled) -> PullResult:
+    return PullResult(
+        path=str(pulled.path),
+        bytes=pulled.bytes,
+        fetched=pulled.fetched,
+        sha256=pulled.sha256,
+        source=pulled.source,
+    )
+
+
+def _plan_line(plan: Plan) -> str:
+    if not plan.missing:
+        return f"{plan.title} is here already ({plan.items[0].source})."
+    kept = plan.bytes - plan.missing
+    here = f", {units.download(kept)} of it here" if kept else ""
+    return (
+        f"{plan.title} from {plan.repo} ({plan.source}, {plan.revision[:8]}), "
+        f"{units.download(plan.bytes)}{here}; {units.download(plan.free)} free"
+    )
+
+
+def _take_modelscope(error: PullError, model: str, quant: str | None, *, yes: bool) -> bool:
+    """Offer the second source; without a terminal, name the command in the error's hint."""
+    if not (yes or (sys.stdin.isatty() and sys.stderr.isatty())):
+        width = f" --quant {quant}" if quant else ""
+        error.hint += (
+            f" Or from the second source: qwenpick pull {model}{width} --source modelscope"
+        )
+        return False
+    say(error.message)
+    return ask("Fetch it from ModelScope, the same bytes?", yes=yes)
+
+
+def _note_ollama(reference: Reference) -> None:
+    from qwenpick.pull.local import ollama_tags  # noqa: PLC0415 - only for this command
+    from qwenpick.pull.reference import Size  # noqa: PLC0415
+
+    if isinstance(reference, Size) and (tags := ollama_tags()):
+        say(f"Ollama has {', '.join(tags)}: llama.cpp can't load its files, so they don't serve.")

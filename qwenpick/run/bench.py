@@ -1,0 +1,91 @@
+"""Measures one model on this machine: prompt and decode rates for threads and repacking."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from qwenpick.run.engine import Engine
+from qwenpick.run.settings import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from qwenpick.pick.wish import Settings
+
+PROMPT = 256
+"""Tokens of the prompt that is read."""
+DECODED = 32
+"""Tokens that are decoded after it."""
+CONTEXT = 2048
+_WARM = 8
+REPACK_PRICE = 1.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one set-up reached, in tokens per second."""
+
+    settings: Settings
+    prompt_rate: float
+    decode_rate: float
+    first_token_seconds: float
+    buffers: dict[str, int]
+
+
+def trials(settings: Settings, cores: int | None) -> Iterator[Settings]:
+    """Give the set-ups that are worth a try: threads, with repacked weights and without."""
+    counts = {settings.threads, max(1, settings.threads // 2)}
+    counts |= {cores} if cores and cores <= settings.threads else set()
+    for threads in sorted(counts, reverse=True):
+        for repack in (False, True):
+            yield replace(
+                settings,
+                threads=threads,
+                repack=repack,
+                context=min(settings.context, CONTEXT),
+            )
+
+
+def measure(path: Path, settings: Settings) -> Measured:
+    """Load the model, read a prompt and decode after it; then free it.
+
+    Raises:
+        RunError: The engine can't load or run it.
+    """
+    engine = Engine(path, arguments(settings))
+    try:
+        tokens = [index % 97 + 100 for index in range(PROMPT)]
+        engine.read(tokens[:_WARM], 0, logits=True)  # maps the weights in
+        engine.clear()
+        started = time.perf_counter()
+        for at in range(0, PROMPT, engine.n_batch):
+            piece = tokens[at : at + engine.n_batch]
+            engine.read(piece, at, logits=at + engine.n_batch >= PROMPT)
+        token = int(engine.logits().argmax())
+        read = time.perf_counter()
+        for index in range(DECODED):
+            engine.read((token,), PROMPT + index, logits=True)
+            token = int(engine.logits().argmax())
+        ended = time.perf_counter()
+        return Measured(
+            settings=settings,
+            prompt_rate=PROMPT / (read - started),
+            decode_rate=DECODED / (ended - read),
+            first_token_seconds=read - started,
+            buffers=engine.buffers,
+        )
+    finally:
+        engine.close()
+
+
+def best(found: list[Measured]) -> Measured:
+    """Give the set-up for a chat: the fastest decoding.
+
+    Repacked weights must be worth their memory, a tenth more decoding at the least.
+    """
+    return max(
+        found, key=lambda one: one.decode_rate / (REPACK_PRICE if one.settings.repack else 1)
+    )

@@ -1,0 +1,62 @@
+"""Keeps the rates that this machine reached, for later estimates."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qwenpick.hardware import measured
+from qwenpick.hardware.machine import Measurement
+from qwenpick.run.engine import version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwenpick.pick.wish import Settings
+    from qwenpick.run.events import Turn
+
+_ENOUGH_READ, _ENOUGH_WRITTEN = 128, 16
+"""Tokens from which a turn's rates stand for something."""
+
+
+def keep(
+    path: Path,
+    settings: Settings,
+    rates: tuple[float | None, float | None],
+    *,
+    size: str | None,
+    quant: str,
+) -> None:
+    """Keep prompt and decode rates of a file; what is None is taken from the record before."""
+    record = Measurement(
+        model_file=path.name,
+        size=size,
+        quant=quant,
+        weights_bytes=path.stat().st_size,
+        threads=settings.threads,
+        repack=settings.repack,
+        gpu_layers=settings.gpu_layers,
+        prompt_rate=rates[0],
+        decode_rate=rates[1],
+        memory_bandwidth_bytes_per_second=None,
+        engine_version=version(),
+        taken=dt.datetime.now().astimezone().date().isoformat(),
+    )
+    before = next((one for one in measured.load() if one.key == record.key), record)
+    measured.keep(
+        replace(
+            record,
+            prompt_rate=record.prompt_rate or before.prompt_rate,
+            decode_rate=record.decode_rate or before.decode_rate,
+        )
+    )
+
+
+def of_turn(turn: Turn) -> tuple[float | None, float | None]:
+    """Give the rates of a turn that was long enough to say anything."""
+    read = turn.prompt_tokens - turn.cached_tokens
+    return (
+        turn.prompt_rate if read >= _ENOUGH_READ else None,
+        turn.decode_rate if turn.completion_tokens >= _ENOUGH_WRITTEN else None,
+    )

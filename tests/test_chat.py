@@ -1,0 +1,194 @@
+"""`chat`, by the front door: a real model that answers, and a tiny Qwen3.5."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import engines
+import pytest
+
+from qwenpick.cli.app import main
+
+TURN_KEYS = {
+    "reply", "thinking", "tool_calls", "finish", "prompt_tokens", "cached_tokens",
+    "completion_tokens", "first_token_seconds", "prompt_rate", "decode_rate",
+}  # fmt: skip
+QUICK = ("--threads", "1", "--context", "2048")
+
+
+def chat(*arguments: str) -> int:
+    return main(["chat", *arguments, *QUICK])
+
+
+def test_the_demo_knows_paris(capsys: pytest.CaptureFixture[str]) -> None:
+    question = "What is the capital of France? Answer in one word."
+    assert chat("demo", "-p", question, "--temperature", "0", "--no-save") == 0
+    out, _ = capsys.readouterr()
+    assert "Paris" in out
+
+
+def test_json_fits_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(engines.tiny())
+    assert chat(model, "-p", "hello", "-p", "again", "--max-tokens", "16", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    assert document["model"] == {"path": model, "size": None, "quant": "F32"}
+    assert document["settings"]["context"] == 2048
+    assert {"predicted", "actual", "buffers"} == document["memory"].keys()
+    assert document["memory"]["buffers"]["recurrent_state"] > 0
+    first, second = document["turns"]
+    assert first.keys() == second.keys() == TURN_KEYS
+    assert first["finish"] == "length"
+    assert first["completion_tokens"] == 16
+    assert 0 < second["cached_tokens"] < second["prompt_tokens"]
+
+
+def test_the_same_seed_gives_the_same_text(capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for seed in ("1", "1", "2"):
+        arguments = ("--seed", seed, "--temperature", "1", "--max-tokens", "16", "--no-save")
+        assert chat(str(engines.tiny()), "-p", "hello", *arguments) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2]
+
+
+def test_a_conversation_goes_on_after_a_restart(capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(engines.tiny())
+    assert chat(model, "-p", "The sun " * 50, "--max-tokens", "8", "--json") == 0
+    capsys.readouterr()
+    assert chat("--resume", "-p", "again", "--max-tokens", "8", "--json") == 0
+    (turn,) = json.loads(capsys.readouterr().out)["turns"]
+    assert turn["cached_tokens"] > 100
+    assert main(["sessions", "--json"]) == 0
+    (session,) = json.loads(capsys.readouterr().out)["sessions"]
+    assert session["messages"] == 4
+    assert chat("--session", session["name"], "-p", "third", "--max-tokens", "8") == 0
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "foreign"])
+def test_a_state_that_does_not_fit_is_ignored_with_a_note(
+    harm: str, own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chat(str(engines.tiny()), "-p", "The sun " * 20, "--max-tokens", "8") == 0
+    (path,) = own_home.glob("home/sessions/*/state")
+    data = bytearray(path.read_bytes())
+    if harm == "flip":
+        data[-100] ^= 1
+    if harm == "foreign":
+        data[data.index(b'"f16"') + 2] = ord("8")
+    path.write_bytes({"cut": data[:-100], "empty": b""}.get(harm, bytes(data)))
+    assert chat("--resume", "-p", "again", "--max-tokens", "8", "--json") == 0
+    out, err = capsys.readouterr()
+    assert "is not used" in err
+    assert json.loads(out[out.rindex('{\n "schema"') :])["turns"][0]["cached_tokens"] == 0
+
+
+def test_thinking_has_a_budget_and_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("--think", "--think-budget", "8", "--max-tokens", "24", "--no-save")
+    assert chat(str(engines.tiny()), "-p", "hello", *arguments, "--json") == 0
+    (turn,) = json.loads(capsys.readouterr().out)["turns"]
+    assert turn["thinking"]
+    assert turn["reply"]
+    assert turn["completion_tokens"] == 24
+    assert chat(str(engines.tiny()), "-p", "hello", *arguments) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == turn["reply"]
+    assert turn["thinking"] in err
+
+
+def test_stdin_is_joined_to_the_first_prompt(tmp_path: Path) -> None:
+    said = tmp_path / "said.txt"
+    said.write_text("The sun " * 40)
+    command = [sys.executable, "-m", "qwenpick", "chat", str(engines.tiny()), *QUICK]
+    command += ["--max-tokens", "4", "--json", "-p", "hello", "-p", "again"]
+    counts = []
+    for path in (os.devnull, said):
+        with Path(path).open("rb") as stdin:
+            done = subprocess.run(command, stdin=stdin, capture_output=True, check=True)
+        counts.append(json.loads(done.stdout)["turns"][0]["prompt_tokens"])
+    assert counts[1] > counts[0] + 40
+    done = subprocess.run(command[:-4], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--mode", "poetry"), 2),
+        (("--stop", ""), 2),
+        (("--temperature", "-1"), 2),
+        (("--context", "0"), 2),
+        (("--context", "10000000"), 2),
+        (("--kv-type", "q9"), 2),
+        (("--ubatch", "7"), 2),
+        (("--session", "nobody"), 2),
+    ],
+)
+def test_wrong_usage_is_told(
+    arguments: tuple[str, ...], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["chat", str(engines.tiny()), "-p", "hello", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert not out
+    assert 1 <= len(err.strip().splitlines()) <= 2
+
+
+def test_a_broken_file_never_reaches_the_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = engines.tiny().read_bytes()
+    for name, data in {
+        "empty": b"",
+        "words": b"Dear all, this is no model",
+        "head": whole[:100],
+        "half": whole[: len(whole) // 2],
+        "short": whole[:-1],
+    }.items():
+        path = tmp_path / f"{name}.gguf"
+        path.write_bytes(data)
+        assert chat(str(path), "-p", "hello") == 5
+        out, err = capsys.readouterr()
+        assert not out
+        assert path.name in err
+
+
+def test_what_outgrows_the_window_is_dropped_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    prompts = [word for number in range(5) for word in ("-p", f"{number} " + "The sun " * 60)]
+    arguments = ("--max-tokens", "8", "--context", "512", "--threads", "1", "--json")
+    assert main(["chat", str(engines.tiny()), *prompts, *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert "out of it now" in err
+    assert all(turn["prompt_tokens"] <= 512 for turn in json.loads(out)["turns"])
+    assert main(["chat", str(engines.tiny()), "-p", "The sun " * 900, *arguments]) == 5
+
+
+def test_ctrl_c_ends_a_turn_and_keeps_the_finished_ones() -> None:
+    command = [sys.executable, "-m", "qwenpick", "chat", str(engines.smollm2()), *QUICK]
+    command += ["-p", "Count to a thousand.", "-p", "again", "--temperature", "1", "--no-save"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        assert process.stdout
+        os.read(process.stdout.fileno(), 1)
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        process.stdout.read()
+        assert process.wait() == 130
+        assert time.monotonic() - started < 2
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = [sys.executable, "-m", "qwenpick", "chat", str(engines.tiny()), *QUICK, "--no-save"]
+    command += ["-p", "hello", "--max-tokens", "400"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.wait() == 0
+        assert process.stderr.read() == b""

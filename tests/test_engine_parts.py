@@ -1,0 +1,96 @@
+"""The engine's parts on their own: sampling, the stream's splitting, loops."""
+
+from __future__ import annotations
+
+import engines
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwenpick.catalog.model import Sampling
+from qwenpick.run import sampling
+from qwenpick.run.events import Answer, Thinking
+from qwenpick.run.reply import Loop, Splitter
+
+
+@given(seed=st.integers(0, 999), count=st.sampled_from([1, 20, 100]), size=st.integers(9, 5000))
+@settings(max_examples=60, deadline=None)
+def test_the_largest_are_found_in_one_walk(seed: int, count: int, size: int) -> None:
+    logits = np.random.default_rng(seed).normal(size=size).astype(np.float32)
+    found = sampling.largest(logits, count)
+    assert set(np.argsort(logits)[-count:]) <= set(found)
+
+
+def test_draws_follow_the_penalised_distribution() -> None:
+    logits = np.log(np.array([0.5, 0.25, 0.125, 0.125], np.float32))
+    values = Sampling(temperature=1.0, top_p=1.0, top_k=3, min_p=0.0, presence_penalty=0.0)
+    sampler = sampling.Sampler(values, 1)
+    drawn = np.bincount([sampler.sample(logits.copy()) for _ in range(4000)], minlength=4)
+    assert drawn[0] / 4000 == pytest.approx(4 / 7, abs=0.03)
+    assert min(drawn[2], drawn[3]) == 0  # top_k leaves out one of the two
+    punished = sampling.Sampler(
+        Sampling(temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, presence_penalty=1.5)
+    )
+    assert [punished.sample(logits.copy()) for _ in range(3)] == [0, 1, 2]
+
+
+def test_a_mask_is_asked_only_after_sampling() -> None:
+    class Odd:
+        masked = 0
+
+        def allows(self, token: int) -> bool:
+            return token % 2 == 1
+
+        def mask(self, logits: np.ndarray) -> None:
+            self.masked += 1
+            logits[::2] = -np.inf
+
+        def advance(self, token: int) -> None:
+            assert token % 2
+
+    mask = Odd()
+    sampler = sampling.Sampler(sampling.GREEDY, mask=mask)
+    assert sampler.sample(np.array([0, 3, 1], np.float32)) == 1
+    assert mask.masked == 0
+    assert sampler.sample(np.array([9, 3, 1], np.float32)) == 1
+    assert mask.masked == 1
+
+
+@given(cuts=st.lists(st.integers(1, 6), min_size=1, max_size=40))
+def test_a_stream_is_split_the_same_however_it_is_cut(cuts: list[int]) -> None:
+    text = "let me <b>think</think>\n\nThe answer < all.ENDmore"
+    split, found, at = Splitter(("END",), thinking=True), [], 0
+    for cut in cuts:
+        found += split.feed(text[at : at + cut])
+        at += cut
+    found += split.feed(text[at:], last=True)
+    thought = "".join(piece.text for piece in found if isinstance(piece, Thinking))
+    answer = "".join(piece.text for piece in found if isinstance(piece, Answer))
+    assert (thought, answer, split.stopped) == ("let me <b>think", "The answer < all.", True)
+
+
+@pytest.mark.parametrize("period", [1, 3, 40, 200])
+def test_loops_are_noticed(period: int) -> None:
+    loop = Loop()
+    assert not any(loop.closes(token) for token in range(1000))
+    assert any(loop.closes(index % period) for index in range(5 * period + 100))
+
+
+def test_text_with_repeated_words_is_no_loop() -> None:
+    engine = engines.engine(engines.tiny(), 256)
+    loop = Loop()
+    text = "".join(
+        f"{number}. This is item {number * number} of the list.\n" for number in range(99)
+    )
+    assert not any(loop.closes(token) for token in engine.tokens(text))
+
+
+def test_a_stopped_reading_goes_on_where_it_was() -> None:
+    engine = engines.engine(engines.tiny(), 8192)
+    talk = engines.conversation(engine, read_ahead=False)
+    for index, _ in enumerate(talk.say("The sun " * 1200)):
+        if index == 6:
+            talk.stop()
+    *_, last = talk.say("The sun " * 1200)
+    assert last.turn.cached_tokens >= 2048

@@ -1,0 +1,171 @@
+"""The memory sum: its laws for any shape, and the engine's own report on shapes in no catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import loaded
+import memory as benchmark
+import pytest
+import shapes
+from hypothesis import given
+from hypothesis import strategies as some
+
+from qwenpick.catalog import table
+from qwenpick.catalog.model import Architecture
+from qwenpick.pick.compute import graph_bytes
+from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak
+from qwenpick.pick.wish import KV_TYPES, Settings
+from qwenpick.pull.model_file import read_model
+from qwenpick.pull.repack import repacked_bytes
+
+MIB = 1 << 20
+
+
+@some.composite
+def any_shape(draw: some.DrawFn) -> Architecture:
+    interval, rounds = draw(some.integers(1, 4)), draw(some.integers(1, 8))
+    kv_heads, keys = draw(some.sampled_from((1, 2, 4))), draw(some.sampled_from((1, 2, 16)))
+    state = draw(some.sampled_from((32, 64, 128)))
+    return Architecture(
+        hidden=64 * draw(some.integers(1, 64)),
+        layers=interval * rounds,
+        full_attention_layers=rounds,
+        heads=kv_heads * draw(some.sampled_from((1, 2, 4))),
+        kv_heads=kv_heads,
+        head_dim=draw(some.sampled_from((64, 128, 256))),
+        ffn=64 * draw(some.integers(1, 200)),
+        vocab=draw(some.integers(1000, 300_000)),
+        context=262_144,
+        linear_key_heads=keys,
+        linear_value_heads=keys * draw(some.sampled_from((1, 2))),
+        linear_key_dim=state,
+        linear_value_dim=state,
+        linear_conv_kernel=4,
+    )
+
+
+any_settings = some.builds(
+    Settings,
+    context=some.integers(1, 262_144),
+    kv_type=some.sampled_from(KV_TYPES),
+    ubatch=some.sampled_from((64, 128, 256, 512)),
+    repack=some.booleans(),
+)
+any_file = some.builds(
+    FileFacts, bytes=some.integers(10**8, 10**10), repack=some.integers(0, 10**9)
+)
+
+
+@given(any_shape(), any_file, any_settings, some.integers(0, 262_144))
+def test_a_longer_context_never_needs_less(
+    shape: Architecture, file: FileFacts, settings: Settings, more: int
+) -> None:
+    longer = replace(settings, context=settings.context + more)
+    assert memory_sum(shape, file, longer).total >= memory_sum(shape, file, settings).total
+
+
+@given(any_shape(), any_file, any_settings)
+def test_the_total_is_the_sum_of_its_parts_and_every_part_is_there(
+    shape: Architecture, file: FileFacts, settings: Settings
+) -> None:
+    memory = memory_sum(shape, file, settings, vision=7, checkpoints=11)
+    document = memory.to_json()
+    total, host, devices = (document.pop(key) for key in ("total", "host", "devices"))
+    assert total == sum(document.values())
+    assert host + sum(one["bytes"] for one in devices) == total
+    assert min(document.values()) >= 0
+
+
+@given(any_shape(), any_file, any_settings, some.integers(0, 262_144))
+def test_what_was_read_never_takes_more_than_the_full_context(
+    shape: Architecture, file: FileFacts, settings: Settings, read: int
+) -> None:
+    memory = memory_sum(shape, file, settings)
+    full = predicted_peak(memory, settings, read=settings.context)
+    assert predicted_peak(memory, settings, read=read) <= full <= memory.total
+
+
+@given(any_shape(), any_file, any_settings)
+def test_every_concession_saves(shape: Architecture, file: FileFacts, settings: Settings) -> None:
+    roomy = replace(settings, kv_type="f16", ubatch=512, repack=True)
+    before = memory_sum(shape, file, roomy)
+    assert memory_sum(shape, file, replace(roomy, repack=False)).total <= before.total
+    smaller = memory_sum(shape, file, replace(roomy, ubatch=64))
+    assert smaller.compute <= before.compute
+    assert memory_sum(shape, file, replace(roomy, kv_type="q8_0")).kv_cache <= before.kv_cache
+
+
+@pytest.mark.parametrize(
+    ("size", "context", "kv_type", "ubatch", "kv_cache", "state", "compute"),
+    [  # reported by llama.cpp (llama-cpp-python 0.3.36) on files of the real shapes, in MiB
+        ("0.8b", 4096, "f16", 512, 48.0, 19.27, 46.16),
+        ("0.8b", 32768, "q8_0", 128, 204.0, 19.27, 18.9),
+        ("2b", 32768, "f16", 512, 384.0, 19.27, 80.2),
+        ("4b", 131072, "q8_0", 512, 2176.0, 50.25, 197.3),
+        ("9b", 32768, "q8_0", 128, 544.0, 50.25, 32.3),
+        ("9b", 262144, "f16", 128, 8192.0, 50.25, 88.0),
+    ],
+)
+def test_the_four_sizes_as_the_engine_reports_them(  # noqa: PLR0913, PLR0917 - a table's columns
+    size: str, context: int, kv_type: str, ubatch: int, kv_cache: float, state: float,
+    compute: float,
+) -> None:  # fmt: skip
+    model = table.load().model(size)
+    assert model
+    settings = Settings(context=context, kv_type=kv_type, ubatch=ubatch)  # type: ignore[arg-type]
+    memory = memory_sum(model.architecture, FileFacts(bytes=10**9), settings)
+    assert memory.kv_cache / MIB == pytest.approx(kv_cache, abs=0.01)
+    assert memory.recurrent_state / MIB == pytest.approx(state, abs=0.01)
+    assert memory.compute / MIB == pytest.approx(compute, abs=0.06)
+
+
+ODD = (
+    shapes.TINY,
+    replace(shapes.TINY, hidden=1024, heads=2, ffn=2048, linear_key_heads=1, linear_value_heads=1),
+    replace(shapes.TINY, heads=16, head_dim=128, linear_key_heads=8, linear_value_heads=16),
+)
+
+
+@pytest.mark.parametrize("shape", ODD)
+@pytest.mark.parametrize(("kv_type", "ubatch"), [("f16", 512), ("q8_0", 64)])
+def test_a_shape_in_no_catalogue_takes_what_the_engine_reports(
+    tmp_path: Path, shape: Architecture, kv_type: str, ubatch: int
+) -> None:
+    path = shapes.write(tmp_path / "odd.gguf", shape)
+    settings = Settings(context=2048, kv_type=kv_type, ubatch=ubatch)  # type: ignore[arg-type]
+    reported = loaded.load(path, settings, read=1).buffers
+    weights = sum(tensor.bytes for tensor in read_model(path).header.tensors)
+    memory = memory_sum(shape, FileFacts(bytes=0, weights=weights), settings)
+    for part, size in reported.items():
+        # the engine reports in hundredths of a MiB
+        assert getattr(memory, part) == pytest.approx(size, abs=0.011 * MIB), part
+
+
+def test_the_repacked_copy_is_known_from_the_header(tmp_path: Path) -> None:
+    shape = replace(shapes.TINY, hidden=256, ffn=512, linear_key_dim=64, linear_value_dim=64)
+    path = shapes.write(tmp_path / "k.gguf", shape, "Q4_K")
+    header = read_model(path).header
+    matrices = sum(t.bytes for t in header.tensors if t.type == "Q4_K" and t.shape[1] % 8 == 0)
+    assert repacked_bytes(header, ("avx2",)) == matrices
+    assert repacked_bytes(header, ()) == 0
+
+
+def test_the_graph_needs_no_more_layers_than_were_laid_out() -> None:
+    model = table.load().model("4b")
+    assert model
+    deep = replace(model.architecture, layers=320, full_attention_layers=80)
+    sizes = {graph_bytes(each, 512, rotated=False) for each in (model.architecture, deep)}
+    assert len(sizes) == 1
+
+
+def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    rows = benchmark.read_rows(docs / "memory.jsonl")
+    page = (docs / "memory.md").read_text(encoding="utf-8")
+    assert benchmark.filled(page, "\n".join(benchmark.page(rows))) == page
+    for row in rows:
+        assert row.predicted() == pytest.approx(row.peak, rel=0.03)
+        for part, size in row.buffers.items():
+            assert getattr(row.sum(), part) == pytest.approx(size, rel=0.01, abs=MIB)

@@ -1,0 +1,55 @@
+"""The picks of many machines, one line each, for a person to read and object to.
+
+`python tests/test_picks/test_picks.py` writes picks.txt anew; read its diff.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+from qwenpick import units
+from qwenpick.catalog.table import load
+from qwenpick.hardware.machine import Machine
+from qwenpick.pick.choose import Candidates, choose
+from qwenpick.pick.settle import Question
+from qwenpick.pick.wish import USES, Wish
+
+MACHINES = Path(__file__).parent.parent / "machines"
+PICKS = Path(__file__).with_name("picks.txt")
+CONTEXTS = (None, 8192, 131_072)
+
+
+def lines() -> list[str]:
+    """Give a line for each machine, use and context."""
+    catalog = load()
+    written = []
+    for file in sorted(MACHINES.glob("*.json")):
+        machine = Machine.from_json(json.loads(file.read_text(encoding="utf-8")))
+        for use, context in product(USES, CONTEXTS):
+            wish = Wish(use=use, context=context)
+            question = Question(catalog=catalog, machine=machine, wish=wish)
+            found = choose(Candidates(question))
+            asked = f"{file.stem:<24}{use:<16}{units.context(context) if context else '-':<5}"
+            if found is None:
+                written.append(f"{asked} nothing fits {question.budget.said}")
+                continue
+            settled = found.settled
+            settings, speed = settled.settings, settled.speed
+            rate = f"{units.rate(speed.decode)} tok/s" if speed.decode else "unknown speed"
+            written.append(
+                f"{asked} {found.name:<16}{units.context(settings.context):<5}{settings.kv_type:<5}"
+                f"{units.memory(settled.memory.total):>8} of {question.budget.said}, "
+                f"{settings.gpu_layers} layers on GPU, {rate}"
+            )
+    return written
+
+
+def test_the_picks_are_those_that_were_reviewed() -> None:
+    assert len(lines()) >= 16 * 6 * 3
+    assert lines() == PICKS.read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    PICKS.write_text("\n".join(lines()) + "\n", encoding="utf-8")
