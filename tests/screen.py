@@ -51,11 +51,12 @@ class Terminal:
         """What can be seen, and what has scrolled away above it."""
         return self._tmux("capture-pane", "-p", "-S", "-")
 
-    def wait(self, text: str, *, times: int = 1) -> str:
-        """Wait until *text* can be seen so many times; gives the screen."""
+    def wait(self, text: str, *, times: int = 1, after: str = "") -> str:
+        """Wait until *text* can be seen so many times, below *after*; gives the screen."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             seen = self.screen()
+            seen = seen.rpartition(after)[2] if after else seen
             if seen.count(text) >= times:
                 return seen
             time.sleep(0.05)

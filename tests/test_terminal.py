@@ -86,15 +86,17 @@ def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
     terminal.wait("Did you mean /stats?")
 
     os.kill(terminal.process(), signal.SIGKILL)  # 9 killed, and taken up again
-    terminal.type("stty sane; clear", "C-j")
+    terminal.type("stty sane; echo killed", "C-j")
+    terminal.wait("ready:", after="\nkilled\n")
     terminal.type(f"{CHAT} --resume", "Enter")
-    terminal.wait("Ctrl-D leaves")
+    terminal.wait("thinking off  ", after="\nkilled\n")
     terminal.type("/export again.json", "Enter")
     terminal.wait("Written: again.json")
     again = json.loads((tmp_path / "again.json").read_text("utf-8"))
     assert again["messages"] == kept["messages"]
 
     terminal.type("/quit", "Enter")  # 10 leave
+    terminal.wait("ready:", times=2, after="\nkilled\n")
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 0")
 
@@ -148,6 +150,7 @@ def test_a_dumb_terminal_gets_plain_text(terminal: Terminal) -> None:
     terminal.wait("\n>", times=2)
     assert "The capital of France is Paris." in terminal.screen()
     terminal.type("/quit", "Enter")
+    terminal.wait("ready:", times=2)
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 0")
 
