@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 STEPS = (
-    ("qwenpick recommend --ram 8G", "qwenpick chat"),
+    ("qwenpick recommend --ram 8G", "\n$"),
     ("qwenpick chat demo --temperature 0 --context 4k", "Ctrl-D leaves."),
     ("What is the capital of France? Answer in one sentence.", "tok/s"),
     ("/context", "of 4,096 tokens"),

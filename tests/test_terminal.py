@@ -36,7 +36,7 @@ def answered(terminal: Terminal) -> str:
     return terminal.wait("thinking off  ")
 
 
-def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
+def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:  # noqa: PLR0915 - ten steps
     terminal.type(CHAT, "Enter")
     terminal.wait("/help for commands")
 
