@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 COMMAND = Path(sys.executable).with_name("qwenpick")
-PATIENCE = 25.0  # seconds: two busy cores
+PATIENCE = 50.0  # seconds: two busy cores
 
 
 class Terminal:
@@ -18,7 +18,7 @@ class Terminal:
     def __init__(self, folder: Path, *, columns: int = 80, rows: int = 30) -> None:
         self._socket = str(folder / "tmux")
         self.folder = folder
-        shell = "env PS1=ready: sh"
+        shell = "env -u COLUMNS -u LINES PS1=ready: sh"
         keep = [f"{name}={os.environ[name]}" for name in ("QWENPICK_HOME", "HF_HOME")]
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows),
                    "-c", str(folder), "env", *keep, *shell.split())  # fmt: skip
@@ -51,11 +51,12 @@ class Terminal:
         """What can be seen, and what has scrolled away above it."""
         return self._tmux("capture-pane", "-p", "-S", "-")
 
-    def wait(self, text: str, *, times: int = 1) -> str:
-        """Wait until *text* can be seen so many times; gives the screen."""
+    def wait(self, text: str, *, times: int = 1, after: str = "") -> str:
+        """Wait until *text* can be seen so many times, below *after*; gives the screen."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             seen = self.screen()
+            seen = seen.rpartition(after)[2] if after else seen
             if seen.count(text) >= times:
                 return seen
             time.sleep(0.05)

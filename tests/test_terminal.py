@@ -36,7 +36,7 @@ def answered(terminal: Terminal) -> str:
     return terminal.wait("thinking off  ")
 
 
-def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
+def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:  # noqa: PLR0915 - ten steps
     terminal.type(CHAT, "Enter")
     terminal.wait("/help for commands")
 
@@ -86,15 +86,17 @@ def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
     terminal.wait("Did you mean /stats?")
 
     os.kill(terminal.process(), signal.SIGKILL)  # 9 killed, and taken up again
-    terminal.type("stty sane; clear", "Enter")
+    terminal.type("stty sane; echo killed", "C-j")
+    terminal.wait("ready:", after="\nkilled\n")
     terminal.type(f"{CHAT} --resume", "Enter")
-    terminal.wait("Ctrl-D leaves")
+    terminal.wait("thinking off  ", after="\nkilled\n")
     terminal.type("/export again.json", "Enter")
     terminal.wait("Written: again.json")
     again = json.loads((tmp_path / "again.json").read_text("utf-8"))
     assert again["messages"] == kept["messages"]
 
     terminal.type("/quit", "Enter")  # 10 leave
+    terminal.wait("ready:", times=2, after="\nkilled\n")
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 0")
 
@@ -115,7 +117,7 @@ def test_an_answer_that_streams_ends_as_its_markdown(
     assert [line for line in shown if line.startswith((" 1 ", " 2 ", " • "))] == [
         " 1 first", " 2 second", " • one", " • two",
     ]  # fmt: skip
-    assert seen.count("Sunlight") == 1
+    assert seen.count("Sunlight") == 1, seen
     assert seen.count("thinking,") == 1
     assert "**" not in seen
     assert max(map(len, shown)) <= columns
@@ -145,8 +147,10 @@ def test_a_dumb_terminal_gets_plain_text(terminal: Terminal) -> None:
     terminal.type(f"TERM=dumb NO_COLOR=1 {CHAT} --no-save", "Enter")
     terminal.wait("/help for commands")
     terminal.type("What is the capital of France? Answer in one sentence.", "Enter")
-    terminal.wait("Paris")
+    terminal.wait("\n>", times=2)
+    assert "The capital of France is Paris." in terminal.screen()
     terminal.type("/quit", "Enter")
+    terminal.wait("ready:", times=2)
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 0")
 

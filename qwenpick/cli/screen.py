@@ -7,7 +7,7 @@ nothing flickers. It knows about rows and escape codes, and nothing about what t
 
 from __future__ import annotations
 
-import shutil
+import os
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Screen:
 
     def draw(self, finished: Sequence[Line], live: Sequence[Line] = ()) -> None:
         """Write *finished* for good, and *live* below it; of too many live lines the last."""
-        columns, rows = shutil.get_terminal_size()
+        # not shutil's: it believes COLUMNS, and a wrong width leaves old lines standing
+        columns, rows = os.get_terminal_size(self._stream.fileno())
         room = max(rows - 1, 1)
         while live and _rows(live, columns) > room:
             live = live[1:]

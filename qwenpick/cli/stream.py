@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _SHARE = 0.03
 """Part of the time that drawing may take."""
+_LONGEST_WAIT = 0.25
+"""Seconds: one slow draw, on a busy machine, must not hold back what follows."""
 _CODE_BEFORE = 20
 """Lines of code that are looked at to colour the next."""
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
@@ -203,7 +205,8 @@ class AnswerStream:
         finished = self._taken(event)
         if finished or started >= self._next_draw:
             self._screen.draw(finished, self._live())
-            self._next_draw = started + (self._clock() - started) / _SHARE
+            wait = (self._clock() - started) / _SHARE
+            self._next_draw = started + min(wait, _LONGEST_WAIT)
         self.drawing_seconds += self._clock() - started
 
     def toggle_thinking(self) -> None:
