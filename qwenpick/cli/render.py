@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 PAGE = 80
 
 
+class _Console(Console):
+    """A console that leaves a closed pipe to `main`; rich's own ends with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
+
+
 def console(*, stderr: bool = False) -> Console:
     """Give a console on stdout, or stderr: as wide as the terminal, 80 columns where none is."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PAGE
-    return Console(file=stream, highlight=False, soft_wrap=False, width=width, markup=False)
+    return _Console(file=stream, highlight=False, soft_wrap=False, width=width, markup=False)
 
 
 def pairs(out: Console, rows: Iterable[tuple[str, str]], *, indent: int = 2) -> None:

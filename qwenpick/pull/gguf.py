@@ -82,7 +82,7 @@ def _check_magic(path: Path, start: bytes) -> None:
         return
     hint = "A model is a size (qwenpick chat 4b) or a .gguf file."
     if path.suffix.lower() == ".gguf":
-        raise broken(path, f"it starts with {_show(start)} in place of GGUF")
+        raise broken(path, f"it starts with {_show(start)}, not GGUF" if start else "it is empty")
     raise UsageError(f"{path.name} is not a GGUF model (it starts with {_show(start)}).", hint=hint)
 
 
