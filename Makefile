@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := qwenpick tests benchmarks
+SOURCES := qwenpick tests benchmarks docs
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 .PHONY: demo test check fix proof bench clean

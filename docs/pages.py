@@ -36,8 +36,7 @@ def every_help() -> str:
     from qwenpick.cli.app import COMMANDS
 
     sections = [block("--help")]
-    for name in COMMANDS:
-        sections.append(f"## {name}\n\n{block(name, '--help')}")
+    sections += [f"## {name}\n\n{block(name, '--help')}" for name in COMMANDS]
     sections.append(f"## engine install\n\n{block('engine', 'install', '--help')}")
     return "\n\n".join(sections)
 

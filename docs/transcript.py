@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a script beside the pages, not a package
+
 """Makes docs/transcript.md: a newcomer's first minutes, typed into a real terminal by this script.
 
     python docs/transcript.py
@@ -28,7 +28,7 @@ STEPS = (
 
 def main() -> None:
     """Write the page."""
-    from screen import Terminal  # noqa: PLC0415 - found through the path above
+    from screen import Terminal
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["QWENPICK_HOME"] = os.environ["HF_HOME"] = folder

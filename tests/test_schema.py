@@ -16,10 +16,10 @@ from schemas import SCHEMAS
 from qwenpick.errors import RunError, UsageError
 from qwenpick.pick.wish import Settings
 from qwenpick.run.chat import Conversation
-from qwenpick.run.manner import Manner, Speaker
 from qwenpick.run.constraint import Constraint, make_tokenizer
 from qwenpick.run.engine import Engine
 from qwenpick.run.events import Finished
+from qwenpick.run.manner import Manner, Speaker
 from qwenpick.run.reply import Limits
 from qwenpick.run.schema import read_schema
 from qwenpick.run.settings import arguments
