@@ -134,15 +134,15 @@ def _best_of_each(candidates: Candidates, pick: Candidate) -> Iterator[Candidate
             for of_model, file, score in candidates.files
             if of_model is model and bits(file.quant) >= FOUR_BITS
         ]
-        ranked = [candidates.of(model, file, score) for file, score in files]
+        ranked = (candidates.of(model, file, score) for file, score in files)
         best = next((one for one in ranked if one.good), None)
-        best = best or max(
-            (one for one in ranked if one.settled.fits),
-            key=lambda one: one.settled.speed.decode or 0,
-            default=None,
-        )
-        if best or ranked:
-            yield best or ranked[-1]
+        if best:
+            yield best
+        elif files:
+            yield max(
+                (candidates.of(model, file, score) for file, score in files),
+                key=lambda one: (one.settled.fits, one.settled.speed.decode or 0),
+            )
 
 
 def against(candidates: Candidates, one: Candidate, pick: Candidate) -> str:
