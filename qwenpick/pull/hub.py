@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
 from huggingface_hub.errors import FileMetadataError
+from huggingface_hub.hf_api import RepoFile, RepoSibling
 from huggingface_hub.utils import logging
 from huggingface_hub.utils._headers import build_hf_headers
 
@@ -46,13 +47,22 @@ class Hub:
         api = HfApi(endpoint=self._endpoint, library_name="qwenpick", library_version=__version__)
         try:
             info = api.model_info(repo, revision=revision, files_metadata=True)
+            entries = info.siblings or self._tree(api, repo, revision)
         except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
             self._fail(error, repo)
         files = (
             (entry.rfilename, entry.size, entry.lfs.sha256 if entry.lfs else None)
-            for entry in info.siblings or ()
+            for entry in entries
         )
         return info.sha or revision, tuple(files)
+
+    def _tree(self, api: HfApi, repo: str, revision: str) -> list[RepoSibling]:
+        """List by the tree, for a mirror that describes a repository without its files."""
+        return [
+            RepoSibling(rfilename=entry.path, size=entry.size)
+            for entry in api.list_repo_tree(repo, revision=revision, recursive=True)
+            if isinstance(entry, RepoFile)
+        ]
 
     def file(self, repo: str, revision: str, name: str) -> RemoteFile:
         """Describe a file: its commit, its bytes, its sha256."""
