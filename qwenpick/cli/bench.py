@@ -78,8 +78,10 @@ def bench(
     from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
     from qwenpick.run import rates  # noqa: PLC0415 - the same
 
+    machine = question.machine
+    bandwidth = measuring.memory_bandwidth(machine.cpu.usable_threads, machine.memory.available)
     found: list[Measured] = []
-    for settings in measuring.trials(checked.settings, question.machine.cpu.physical_cores):
+    for settings in measuring.trials(checked.settings, machine.cpu.physical_cores):
         if _excluded(load, settings.threads, repack=settings.repack):
             continue
         say(
@@ -92,6 +94,7 @@ def bench(
             (one.prompt_rate, one.decode_rate),
             size=checked.model.size if checked.model else None,
             quant=checked.quant,
+            bandwidth=bandwidth,
         )
         found.append(one)
     emit(

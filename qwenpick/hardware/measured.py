@@ -25,6 +25,12 @@ def load() -> tuple[Measurement, ...]:
         return ()
 
 
+def bandwidth() -> float | None:
+    """Give the memory's bandwidth as it was last measured, in bytes per second."""
+    rates = (one.memory_bandwidth_bytes_per_second for one in reversed(load()))
+    return next((rate for rate in rates if rate), None)
+
+
 def keep(measurement: Measurement) -> None:
     """Keep a measurement, in place of an older one of the same file and settings."""
     rows = [one for one in load() if one.key != measurement.key]

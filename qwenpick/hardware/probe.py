@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware import system
+from qwenpick.hardware import measured, system
 from qwenpick.hardware.cpu import cpu
 from qwenpick.hardware.engine import engine
 from qwenpick.hardware.gpus import gpus
@@ -31,12 +31,15 @@ def probe(sources: Sources | None = None) -> Machine:
     Nothing is written, nothing is sent. What can't be found out is None, and why is in
     the notes.
     """
+    measured_rate = measured.bandwidth() if sources is None else None
     sources = sources or Sources()
     memory = system.memory(sources)
     build = engine(sources)
     found, notes = gpus(sources, memory, build)
     processor = cpu(sources)
-    memory = replace(memory, bandwidth_bytes_per_second=_bandwidth(found, processor))
+    memory = replace(
+        memory, bandwidth_bytes_per_second=measured_rate or _bandwidth(found, processor)
+    )
     return Machine(
         os=system.operating_system(sources),
         arch=sources.arch,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from qwenpick.run.engine import Engine
 from qwenpick.run.settings import arguments
@@ -21,6 +24,7 @@ DECODED = 32
 """Tokens that are decoded after it."""
 CONTEXT = 2048
 _WARM = 8
+_WALKED = 1 << 30
 REPACK_PRICE = 1.1
 
 
@@ -79,6 +83,26 @@ def measure(path: Path, settings: Settings) -> Measured:
         )
     finally:
         engine.close()
+
+
+def memory_bandwidth(threads: int, available: int) -> float:
+    """Measure how fast so many threads read the RAM together, in bytes per second.
+
+    The best of three walks over up to 1 GiB, which no cache holds.
+
+    Args:
+        threads: Threads that read at once.
+        available: Bytes of memory that may be used; an eighth of them is.
+    """
+    words = min(_WALKED, available // 8) // threads // 8
+    parts = [np.ones(words, np.uint64) for _ in range(threads)]
+    seconds = []
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(3):
+            started = time.perf_counter()
+            list(pool.map(np.bitwise_or.reduce, parts))
+            seconds.append(time.perf_counter() - started)
+    return threads * words * 8 / min(seconds)
 
 
 def best(found: list[Measured]) -> Measured:

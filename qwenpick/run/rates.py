@@ -20,15 +20,19 @@ _ENOUGH_READ, _ENOUGH_WRITTEN = 128, 16
 """Tokens from which a turn's rates stand for something."""
 
 
-def keep(
+def keep(  # noqa: PLR0913 - the parts of one record
     path: Path,
     settings: Settings,
     rates: tuple[float | None, float | None],
     *,
     size: str | None,
     quant: str,
+    bandwidth: float | None = None,
 ) -> None:
-    """Keep prompt and decode rates of a file; what is None is taken from the record before."""
+    """Keep prompt and decode rates of a file, and the memory's bandwidth in bytes per second.
+
+    What is None is taken from the record before.
+    """
     record = Measurement(
         model_file=path.name,
         size=size,
@@ -39,7 +43,7 @@ def keep(
         gpu_layers=settings.gpu_layers,
         prompt_rate=rates[0],
         decode_rate=rates[1],
-        memory_bandwidth_bytes_per_second=None,
+        memory_bandwidth_bytes_per_second=bandwidth,
         engine_version=version(),
         taken=dt.datetime.now().astimezone().date().isoformat(),
     )
@@ -49,6 +53,7 @@ def keep(
             record,
             prompt_rate=record.prompt_rate or before.prompt_rate,
             decode_rate=record.decode_rate or before.decode_rate,
+            memory_bandwidth_bytes_per_second=bandwidth or before.memory_bandwidth_bytes_per_second,
         )
     )
 

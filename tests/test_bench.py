@@ -1,0 +1,45 @@
+"""`bench`: what was measured is kept, and later answers stand on it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from qwenpick.cli.app import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_what_was_measured_is_kept_and_used(
+    capsys: pytest.CaptureFixture[str], own_home: Path
+) -> None:
+    assert main(["bench", "demo", "--threads", "1", "--no-repack", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["settings"]["threads"] == 1
+    assert document["prompt_rate"] > document["decode_rate"] > 0
+    assert len(document["tuned"]) == 1
+    kept = json.loads((own_home / "home" / "measurements.json").read_text(encoding="utf-8"))
+    assert kept[0]["decode_rate"] == document["decode_rate"]
+    assert main(["recommend", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    bandwidth = found["machine"]["memory"]["bandwidth_bytes_per_second"]
+    assert bandwidth == kept[0]["memory_bandwidth_bytes_per_second"] > 1e9
+    assert found["pick"]["speed"]["basis"] == "bandwidth"
+
+
+def test_a_measured_file_is_measured(capsys: pytest.CaptureFixture[str], own_home: Path) -> None:
+    record = {
+        "model_file": "Qwen3.5-4B-Q6_K.gguf", "size": "4b", "quant": "Q6_K",
+        "weights_bytes": 3_525_956_768, "threads": 1, "repack": False, "gpu_layers": 0,
+        "prompt_rate": 50.0, "decode_rate": 8.5, "memory_bandwidth_bytes_per_second": None,
+        "engine_version": "0.3.36", "taken": "2026-11-24",
+    }  # fmt: skip
+    (own_home / "home").mkdir()
+    (own_home / "home" / "measurements.json").write_text(json.dumps([record]))
+    assert main(["recommend", "--ram", "16G", "--size", "4b", "--q6", "--json"]) == 0
+    pick = json.loads(capsys.readouterr().out)["pick"]
+    assert pick["speed"] == {"decode": 8.5, "prompt": 50.0, "basis": "measured"}
+    assert pick["settings"]["threads"] == 1
