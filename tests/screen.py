@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 COMMAND = Path(sys.executable).with_name("qwenpick")
 PATIENCE = 50.0  # seconds: two busy cores
+PROMPT = re.compile(r"^>$\s*^.*  thinking (on|off)\b.*\s*\Z", re.MULTILINE)
+"""An empty prompt, and its toolbar below it, at the end of the screen."""
 
 
 class Terminal:
@@ -52,15 +59,22 @@ class Terminal:
         return self._tmux("capture-pane", "-p", "-S", "-")
 
     def wait(self, text: str, *, times: int = 1, after: str = "") -> str:
-        """Wait until *text* can be seen so many times, below *after*; gives the screen."""
+        """Wait until *text* can be seen so many times, below the first *after*; gives the screen."""
+        return self._until(lambda seen: seen.count(text) >= times, repr(text), after)
+
+    def prompt(self, *, after: str = "") -> str:
+        """Wait until the chat asks for the next message; gives the screen below *after*."""
+        return self._until(lambda seen: PROMPT.search(seen) is not None, "The prompt", after)
+
+    def _until(self, enough: Callable[[str], bool], what: str, after: str) -> str:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             seen = self.screen()
-            seen = seen.rpartition(after)[2] if after else seen
-            if seen.count(text) >= times:
+            seen = seen.partition(after)[2] if after else seen
+            if enough(seen):
                 return seen
             time.sleep(0.05)
-        raise AssertionError(f"{text!r} did not come:\n{self.screen()}")
+        raise AssertionError(f"{what} did not come:\n{self.screen()}")
 
     def process(self) -> int:
         """The chat's process."""

@@ -31,72 +31,66 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     opened.close()
 
 
-def answered(terminal: Terminal) -> str:
-    """Wait for the prompt: the toolbar stands under it again."""
-    return terminal.wait("thinking off  ")
+def say(terminal: Terminal, text: str, *, shows: str, after: str = "") -> str:
+    """Type a line at the prompt, and wait for what it shows and for the next prompt."""
+    terminal.prompt(after=after)
+    terminal.type(text, "Enter")
+    terminal.wait(shows, after=after or text)
+    return terminal.prompt(after=after)
 
 
-def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:  # noqa: PLR0915 - ten steps
+def interrupt(terminal: Terminal, text: str, *, at: str) -> None:
+    """Say something, and press Ctrl-C once the answer has come so far."""
+    terminal.prompt()
+    terminal.type(text, "Enter")
+    terminal.wait(at, after=text)
+    terminal.type("", "C-c")
+    terminal.wait("stopped", after=text)
+    terminal.prompt()
+
+
+def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
     terminal.type(CHAT, "Enter")
-    terminal.wait("/help for commands")
+    say(terminal, "What is the capital of France? Answer in one sentence.", shows="Paris")  # 1 ask
 
-    terminal.type("What is the capital of France? Answer in one sentence.", "Enter")  # 1 ask
-    terminal.wait("Paris")
-    terminal.wait("tok/s")
-
-    lines = "\n".join(f"line {number} of the paste" for number in range(1, 201))
-    terminal.paste(lines)  # 2 two hundred lines, in one message
-    terminal.wait("line 200 of the paste")
+    terminal.paste("\n".join(f"line {number} of the paste" for number in range(1, 201)))
+    terminal.wait("line 200 of the paste")  # 2 two hundred lines, in one message
     terminal.type("", "Enter")
     terminal.wait("thinking off  1,")
-    terminal.type("/context", "Enter")
-    terminal.wait("of 4,096 tokens")
+    say(terminal, "/context", shows="of 4,096 tokens")
 
-    terminal.type("Write a very long story about a fox and a bear.", "Enter")  # 3 Ctrl-C
-    terminal.wait("fox", times=2)
-    terminal.type("", "C-c")
-    terminal.wait("stopped")
+    interrupt(terminal, "Write a very long story about a fox and a bear.", at="fox")  # 3 Ctrl-C
+    say(terminal, "/undo", shows="Taken back: Write a very long story")  # 4 take it back
 
-    terminal.type("/undo", "Enter")  # 4 take it back
-    terminal.wait("Taken back: Write a very long story")
+    say(terminal, "/clear", shows="A new conversation.")
+    say(terminal, "/set max-tokens 12", shows="\nmax-tokens 12")
+    say(terminal, "Say hello.", shows="no tokens left")
+    say(terminal, "/retry", shows="no tokens left")  # 5 again
 
-    terminal.type("/clear", "Enter")
-    terminal.wait("A new conversation.")
-    terminal.type("/set max-tokens 12", "Enter")
-    terminal.wait("max-tokens 12")
-    terminal.type("Say hello.", "Enter")
-    terminal.wait("no tokens left")
-    terminal.type("/retry", "Enter")  # 5 again
-    terminal.wait("no tokens left", times=2)
-
-    terminal.type("/export talk.md", "Enter")  # 6 export
-    terminal.wait("Written: talk.md")
-    terminal.type("/export talk.json", "Enter")
-    terminal.wait("Written: talk.json")
+    say(terminal, "/export talk.md", shows="Written: talk.md")  # 6 export
+    say(terminal, "/export talk.json", shows="Written: talk.json")
     assert "## You\n\nSay hello.\n\n## Answer\n" in (tmp_path / "talk.md").read_text("utf-8")
     kept = json.loads((tmp_path / "talk.json").read_text("utf-8"))
     assert [message["role"] for message in kept["messages"]] == ["user", "assistant"]
 
     terminal.resize(40, 20)  # 7 a narrow one
-    terminal.type("/set", "Enter")
-    seen = terminal.wait("presence-penalty")
+    seen = say(terminal, "/set", shows="presence-penalty")
     assert max(len(line) for line in seen.splitlines()[-20:]) <= 40
-
-    terminal.type("/sats", "Enter")  # 8 a slip
-    terminal.wait("Did you mean /stats?")
+    terminal.resize(80, 30)
+    say(terminal, "/sats", shows="Did you mean /stats?")  # 8 a slip
 
     os.kill(terminal.process(), signal.SIGKILL)  # 9 killed, and taken up again
-    terminal.type("stty sane; echo killed", "C-j")
-    terminal.wait("ready:", after="\nkilled\n")
+    back = "\nback:"  # the shell's new prompt, which its own line can't be mistaken for
+    terminal.wait("ready:", after="Killed")
+    terminal.type("stty sane; PS1=back:; echo", "C-j")
+    terminal.wait(back)
     terminal.type(f"{CHAT} --resume", "Enter")
-    terminal.wait("thinking off  ", after="\nkilled\n")
-    terminal.type("/export again.json", "Enter")
-    terminal.wait("Written: again.json")
+    say(terminal, "/export again.json", shows="Written: again.json", after=back)
     again = json.loads((tmp_path / "again.json").read_text("utf-8"))
     assert again["messages"] == kept["messages"]
 
     terminal.type("/quit", "Enter")  # 10 leave
-    terminal.wait("ready:", times=2, after="\nkilled\n")
+    terminal.wait(back, after="> /quit")
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 0")
 
@@ -125,7 +119,7 @@ def test_an_answer_that_streams_ends_as_its_markdown(
 
 def test_control_c_at_the_prompt_warns_and_then_leaves(terminal: Terminal) -> None:
     terminal.type(f"{CHAT} --no-save", "Enter")
-    answered(terminal)
+    terminal.prompt()
     terminal.type("half a quest", "C-c")
     terminal.wait("Ctrl-C again leaves")
     terminal.type("", "C-c")
@@ -135,7 +129,7 @@ def test_control_c_at_the_prompt_warns_and_then_leaves(terminal: Terminal) -> No
 
 def test_sigterm_gives_the_terminal_back(terminal: Terminal) -> None:
     terminal.type(f"{CHAT} --no-save", "Enter")
-    answered(terminal)
+    terminal.prompt()
     os.kill(terminal.process(), signal.SIGTERM)
     terminal.wait("ready:", times=2)
     terminal.type("echo left with $?; stty -a | grep -c ' echo '", "Enter")
@@ -145,7 +139,7 @@ def test_sigterm_gives_the_terminal_back(terminal: Terminal) -> None:
 
 def test_a_dumb_terminal_gets_plain_text(terminal: Terminal) -> None:
     terminal.type(f"TERM=dumb NO_COLOR=1 {CHAT} --no-save", "Enter")
-    terminal.wait("/help for commands")
+    terminal.wait("\n>")
     terminal.type("What is the capital of France? Answer in one sentence.", "Enter")
     terminal.wait("\n>", times=2)
     assert "The capital of France is Paris." in terminal.screen()
@@ -158,7 +152,7 @@ def test_a_dumb_terminal_gets_plain_text(terminal: Terminal) -> None:
 def test_every_command_is_in_help_and_completion(terminal: Terminal) -> None:
     terminal.resize(100, 60)
     terminal.type(f"{CHAT} --no-save", "Enter")
-    answered(terminal)
+    terminal.prompt()
     terminal.type("/help", "Enter")
     seen = terminal.wait("Ctrl-T")
     for command in commands.COMMANDS:
