@@ -1,4 +1,3 @@
-
 """Makes docs/transcript.md: a newcomer's first minutes, typed into a real terminal by this script.
 
     python docs/transcript.py
