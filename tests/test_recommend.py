@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +15,6 @@ from qwenpick.cli.app import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 GIB = 1 << 30
 USES = ("chat", "agent", "server", "mobile", "iot", "max-performance")
@@ -269,3 +271,15 @@ def test_the_config_file_gives_defaults_and_flags_win(
     assert "lunch" in capsys.readouterr().err
     file.write_text("not toml")
     assert main(["recommend"]) == 2
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_closed_pipe_ends_quietly(form: list[str]) -> None:
+    script = Path(sys.executable).with_name("qwenpick")
+    command = [str(script), "recommend", "--all", *form]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()  # before a byte was written
+        assert child.stderr.read() == b""
+    assert child.returncode == 0

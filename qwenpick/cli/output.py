@@ -24,11 +24,15 @@ class Result(Protocol):
 
 
 def emit(result: Result, *, as_json: bool) -> None:
-    """Write a result to stdout."""
-    if as_json:
-        write_json(result.to_json())
-    else:
-        result.page()
+    """Write a result to stdout; a reader that has gone ends it quietly (typer would end with 1)."""
+    try:
+        if as_json:
+            write_json(result.to_json())
+        else:
+            result.page()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_stdout()
 
 
 def write_json(document: dict[str, Any]) -> None:
