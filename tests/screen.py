@@ -59,7 +59,7 @@ class Terminal:
         return self._tmux("capture-pane", "-p", "-S", "-")
 
     def wait(self, text: str, *, times: int = 1, after: str = "") -> str:
-        """Wait until *text* can be seen so many times, below the first *after*; gives the screen."""
+        """Wait until *text* is seen so many times, below the first *after*; gives the screen."""
         return self._until(lambda seen: seen.count(text) >= times, repr(text), after)
 
     def prompt(self, *, after: str = "") -> str:
