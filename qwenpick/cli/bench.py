@@ -70,9 +70,10 @@ def bench(
     """Measure a model here, and keep the result: later estimates use it."""
     from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
     from qwenpick.cli import opening  # noqa: PLC0415 - the same
+    from qwenpick.cli.locate import locate  # noqa: PLC0415 - the same
 
     question = opening.question_for(load.wish(vision=False), load_catalog())
-    path, size = opening.locate(model, quant.chosen(), question)
+    path, size = locate(model, quant.chosen(), question)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     checked = opening.check(path, size, question, demands)
     from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine

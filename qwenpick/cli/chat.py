@@ -50,11 +50,12 @@ def chat(
     schema, tools = _demanded(turn)
     from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
     from qwenpick.cli import opening  # noqa: PLC0415 - the same
+    from qwenpick.cli.locate import locate_or_demo  # noqa: PLC0415 - the same
 
     question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
     session = _session(keep)
     model = model or (session.model if session else None)
-    path, size = opening.locate(model, quant.chosen(), question, yes=yes)
+    path, size = locate_or_demo(model, quant.chosen(), question, yes=yes)
     demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
     opened = opening.open_model(path, size, question, demands)
     from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine

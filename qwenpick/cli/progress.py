@@ -1,4 +1,4 @@
-"""How a pull goes, on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""How a pull and a load go, on stderr: a line that moves on a terminal, a few lines elsewhere."""
 
 from __future__ import annotations
 
@@ -67,6 +67,30 @@ class Progress:
         sys.stderr.write(f"\r{name}  {'#' * filled}{'-' * (_BAR - filled)}  {figures}\x1b[K")
         sys.stderr.flush()
         self._open = True
+
+
+class Loading:
+    """Shows how far a model is loaded, on a terminal, and leaves nothing there."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._terminal = sys.stderr.isatty()
+        self._shown = time.monotonic()
+        self._open = False
+
+    def moved(self, part: float) -> None:
+        """Take which part is loaded, 0 to 1; what is quick is not shown at all."""
+        now = time.monotonic()
+        if self._terminal and now - self._shown >= _SHOW_EVERY:
+            self._shown, self._open = now, True
+            sys.stderr.write(f"\rloading {self._label}, {part:.0%}\x1b[K")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Wipe the line."""
+        if self._open:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 def _left(seconds: float) -> str:

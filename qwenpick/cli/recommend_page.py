@@ -30,15 +30,8 @@ def recommendation(answer: Recommendation, *, everything: bool) -> None:
     """Show a pick: what, why, beside what, and what to type next."""
     out = render.console()
     pick = answer.pick
-    settled = pick.settled
     out.print(f"{pick.model.name}  {pick.file.quant}", style="bold")
-    facts = [
-        f"{units.download(pick.file.bytes)} to download",
-        _used(answer),
-        *([f"about {units.rate(settled.speed.decode)} tokens/s"] if settled.speed.decode else []),
-        f"{units.context(settled.settings.context)} context",
-    ]
-    render.pairs(out, [("", ", ".join(facts))], indent=0)
+    render.pairs(out, [("", facts(answer))], indent=0)
     out.print()
     render.pairs(out, _words(answer))
     out.print()
@@ -49,6 +42,23 @@ def recommendation(answer: Recommendation, *, everything: bool) -> None:
         out,
         [("Next", f"qwenpick pull {pick.model.size} {flag}"), ("", "qwenpick chat")],
     )
+
+
+def facts(answer: Recommendation) -> str:
+    """Say what a pick takes and gives: bytes to download, memory, speed, context."""
+    file, settled = answer.pick.file, answer.pick.settled
+    parts = [
+        f"{units.download(file.bytes)} to download",
+        _used(answer),
+        *([f"about {units.rate(settled.speed.decode)} tokens/s"] if settled.speed.decode else []),
+        f"{units.context(settled.settings.context)} context",
+    ]
+    return ", ".join(parts)
+
+
+def sentence(text: str) -> str:
+    """Make a sentence of words."""
+    return text[0].upper() + text[1:] + "."
 
 
 def _on_cards(answer: Recommendation) -> bool:
@@ -66,21 +76,17 @@ def _used(answer: Recommendation) -> str:
 
 
 def _words(answer: Recommendation) -> Iterator[tuple[str, str]]:
-    yield "Why", _sentence(answer.reason)
+    yield "Why", sentence(answer.reason)
     guide = f"{answer.row.requirement}: {' or '.join(map(str.upper, answer.row.sizes))}."
     if not answer.agrees:
         guide += f" Not followed here: {answer.guide_note}."
     yield "Guide", guide
     if answer.pick.settled.concessions:
-        yield "Gives", _sentence(", ".join(answer.pick.settled.concessions))
+        yield "Gives", sentence(", ".join(answer.pick.settled.concessions))
     if answer.changes:
-        yield "If", _sentence("; ".join(answer.changes))
+        yield "If", sentence("; ".join(answer.changes))
     for number, note in enumerate(answer.notes):
         yield "" if number else "Note", note
-
-
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
 
 
 def _bars(answer: Recommendation, *, everything: bool) -> None:

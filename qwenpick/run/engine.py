@@ -25,7 +25,7 @@ except (ImportError, OSError, RuntimeError) as _error:
     ) from None
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -52,15 +52,18 @@ class Engine:
     Args:
         path: A GGUF file whose header was checked: llama.cpp ends the process on some others.
         arguments: How to load it.
+        watch: Is told which part is loaded, 0 to 1.
 
     Raises:
         RunError: llama.cpp refuses the file, or has no memory for it.
     """
 
-    def __init__(self, path: Path, arguments: Arguments) -> None:
+    def __init__(
+        self, path: Path, arguments: Arguments, *, watch: Callable[[float], None] | None = None
+    ) -> None:
         _log.start()
         self.path = path
-        self._model = _load(path, arguments)
+        self._model = _load(path, arguments, watch or (lambda _part: None))
         self._context = _make_context(self._model, arguments)
         self.buffers = _log.buffers()
         """Bytes of each part that llama.cpp reported."""
@@ -241,11 +244,24 @@ def version() -> str:
     return str(llama_cpp.__version__)
 
 
-def _load(path: Path, arguments: Arguments) -> Any:  # noqa: ANN401 - a C pointer
+def _load(path: Path, arguments: Arguments, watch: Callable[[float], None]) -> Any:  # noqa: ANN401 - a C pointer
+    stops: list[BaseException] = []
+
+    @lib.llama_progress_callback  # type: ignore[untyped-decorator]
+    def moved(part: float, _: object) -> bool:
+        try:
+            watch(part)
+        except (KeyboardInterrupt, SystemExit) as stop:  # a signal's: C code can't pass it on
+            stops.append(stop)
+        return not stops
+
     params = lib.llama_model_default_params()
+    params.progress_callback = moved
     params.n_gpu_layers = arguments.n_gpu_layers
     params.use_extra_bufts = arguments.use_extra_bufts
     model = lib.llama_model_load_from_file(str(path).encode(), params)
+    if stops:
+        raise stops[0]
     if not model:
         raise RunError(
             f"The engine can't load {path.name}: {_log.last_error() or 'it gives no reason'}.",

@@ -1,0 +1,128 @@
+"""From a MODEL to its file: what is here, else what is pulled after a question."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from qwenpick import units
+from qwenpick.cli.output import ask, say
+from qwenpick.errors import EngineMissingError, PullError, RunError, UsageError
+from qwenpick.pull.reference import Demo, Size, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwenpick.hardware.machine import EngineBuild
+    from qwenpick.pick.explain import Recommendation
+    from qwenpick.pick.settle import Question
+    from qwenpick.pull.reference import Reference
+
+_INSTALL = "Type: qwenpick engine install"
+
+
+def locate(
+    model: str | None, quant: str | None, question: Question, *, yes: bool = False
+) -> tuple[Path, str | None]:
+    """Find the file of a MODEL, without one that of the pick; gives the size, too.
+
+    What is not here is pulled after a question, a pick shown in three lines before it.
+
+    Raises:
+        UsageError: There is no such model, or no terminal to ask on.
+        NothingFitsError: There is no pick.
+        RunError: There is no engine here that could run it.
+        PullError: It could not be pulled, or was not wanted.
+    """
+    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+
+    reference, picked = _reference(model, quant, question)
+    _check_engine(question.machine.engine, reference)
+    size = reference.size if isinstance(reference, Size) else None
+    found = local.find(reference, question.catalog)
+    if found:
+        return found.path, size
+    if isinstance(reference, Demo):
+        raise UsageError(
+            "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
+        )
+    if picked:
+        _show(picked)
+    return _pull(reference, question, yes=yes), size
+
+
+def locate_or_demo(
+    model: str | None, quant: str | None, question: Question, *, yes: bool
+) -> tuple[Path, str | None]:
+    """Find a file as `locate` does; where no hub can be reached, offer the demo, or name it.
+
+    `--yes` does not stand for another model than the one that was asked for.
+    """
+    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+
+    try:
+        return locate(model, quant, question, yes=yes)
+    except PullError as error:
+        if not getattr(error, "unreachable", False):
+            raise
+        demo = local.demo()
+        if demo and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            say(error.message)
+            if ask("Talk to the demo model instead?", yes=False):
+                return demo, None
+        get = "qwenpick chat demo" if demo else 'pip install "qwenpick[demo]"'
+        error.hint += f" Without a hub there is the small demo: {get}"
+        raise
+
+
+def _reference(
+    model: str | None, quant: str | None, question: Question
+) -> tuple[Reference, Recommendation | None]:
+    """Read a MODEL; without one, take the pick, and give the words beside it."""
+    if model:
+        return parse(model, quant, question.catalog), None
+    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
+
+    answer = recommend(question)
+    pick = Size(size=answer.pick.model.size, quant=answer.pick.file.quant)
+    reference = parse(pick.size, quant or pick.quant, question.catalog)
+    return reference, answer if reference == pick else None
+
+
+def _check_engine(engine: EngineBuild, reference: Reference) -> None:
+    """Check that there is an engine, before bytes move for it.
+
+    Raises:
+        RunError: There is none, or one that is older than the family.
+    """
+    if not engine.installed:
+        raise EngineMissingError("The engine is not installed here.", hint=_INSTALL)
+    if isinstance(reference, Size) and engine.knows_qwen35 is False:
+        raise RunError(f"The engine here, {engine.version}, is older than Qwen3.5.", hint=_INSTALL)
+
+
+def _show(answer: Recommendation) -> None:
+    """Show a pick in three lines: which, what it takes, and why."""
+    from qwenpick.cli import recommend_page  # noqa: PLC0415 - rich costs 40 ms
+
+    say(f"{answer.pick.model.name}  {answer.pick.file.quant}")
+    say(recommend_page.facts(answer))
+    say(recommend_page.sentence(answer.reason))
+
+
+def _pull(reference: Reference, question: Question, *, yes: bool) -> Path:
+    """Pull a file after a question."""
+    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
+    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
+
+    watch = Progress()
+    try:
+        plan = prepare.make_plan(
+            reference, question.catalog, source="hf", vision=question.wish.vision, watch=watch
+        )
+        size = units.download(plan.missing)
+        if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
+            raise PullError(f"{plan.title} is not here.", hint="Talk to another: qwenpick list")
+        return bring.carry_out(plan, prepare.source_of("hf"), watch).path
+    finally:
+        watch.end()

