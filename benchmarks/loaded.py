@@ -1,8 +1,9 @@
 """One load in a process of its own: what the engine reported, and what the process really took.
 
-    python benchmarks/loaded.py MODEL '{"context": 4096, ...}' READ ANSWER
+    python benchmarks/loaded.py MODEL '{"context": 4096, ...}' READ ANSWER CHECKPOINTS
 
-prints a line of JSON. READ tokens are read in batches, then ANSWER tokens decoded greedily.
+prints a line of JSON. READ tokens are read in batches, then ANSWER tokens decoded greedily;
+between the two as many checkpoints are made as CHECKPOINTS bytes have room for.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ class Loaded:
 
 
 def load(
-    path: Path, settings: Settings, *, read: int, answer: int = 0, cgroup: Path | None = None
+    path: Path,
+    settings: Settings,
+    *,
+    read: int,
+    answer: int = 0,
+    checkpoints: int = 0,
+    cgroup: Path | None = None,
 ) -> Loaded:
     """Load *path* in a process of its own, in a *cgroup* if one is named, and say what it took.
 
@@ -44,7 +51,7 @@ def load(
     if cgroup:  # the shell moves itself there, and then becomes the process
         command = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", *command]
     done = subprocess.run(
-        [*command, str(read), str(answer)],
+        [*command, str(read), str(answer), str(checkpoints)],
         check=True,
         capture_output=True,
         text=True,
@@ -54,13 +61,17 @@ def load(
 
 def main(arguments: list[str]) -> None:
     """Be that process."""
-    from qwenpick.run.engine import Engine  # noqa: PLC0415 - the parent needs none
+    from qwenpick.run.checkpoints import Checkpoints  # noqa: PLC0415 - the parent needs none
+    from qwenpick.run.engine import Engine  # noqa: PLC0415 - the same
     from qwenpick.run.settings import arguments as engine_arguments  # noqa: PLC0415 - the same
 
-    path, options, read, answer = arguments
+    path, options, read, answer, budget = (*arguments, "0")[:5]
     settings = Settings(**json.loads(options))
     engine = Engine(Path(path), engine_arguments(settings))
     at, rate = _read(engine, int(read)), None
+    kept = Checkpoints(int(budget))
+    for count in range(int(budget) // engine.state_bytes()):
+        kept.add(count, engine)
     if int(answer):
         rate = _answer(engine, at, int(answer))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
