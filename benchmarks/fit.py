@@ -144,14 +144,8 @@ def picked(limit: int) -> tuple[Candidate, Candidate | None]:
 def _run(candidate: Candidate, path: Path, cgroup: Path | None) -> tuple[float, int]:
     """Give the rate of decoding, and the peak of the process in bytes."""
     settled = candidate.settled
-    took = loaded.load(
-        path,
-        settled.settings,
-        read=PROMPT,
-        answer=ANSWER,
-        checkpoints=settled.memory.checkpoints,
-        cgroup=cgroup,
-    )
+    talk = loaded.Talk(read=PROMPT, checkpoints=settled.memory.checkpoints, answer=ANSWER)
+    took = loaded.load(path, settled.settings, talk, cgroup=cgroup)
     assert took.decode_rate
     return took.decode_rate, took.peak
 

@@ -103,7 +103,7 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
             threads=THREADS,
         )
         read = context - 1 if fill else PROMPT
-        took = loaded.load(path, settings, read=read)
+        took = loaded.load(path, settings, loaded.Talk(read=read))
         yield Row(
             model=model,
             weights=sum(tensor.bytes for tensor in header.tensors),
