@@ -1,25 +1,31 @@
 """Whether the pick for a memory limit really runs under it, and whether a better one would have.
 
-    sudo python benchmarks/fit.py [LIMIT ...]
+    sudo python benchmarks/fit.py [--rounds N] [--out FILE] [LIMIT ...]
+    python benchmarks/fit.py --from docs/fit.jsonl --doc docs/memory.md
 
 For each limit: the pick for it (`--for max-performance`) is written with random weights and the
-catalogue's bytes, dropped from the page cache, and run in a memory cgroup of that size: 600
-tokens read, 32 decoded. The same without the limit gives the rate to compare with. Then the
-next better candidate, which was called too big. Needs cgroup v1 at /sys/fs/cgroup/memory.
+catalogue's bytes, and run with its own settings in turn without the limit and in a memory cgroup
+of that size, dropped from the page cache before: 600 tokens read, the checkpoints of a
+conversation made, 32 tokens decoded. Then the next better candidate, which was called too big.
+Needs cgroup v1 at /sys/fs/cgroup/memory.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import loaded
 import shapes
+from memory import filled
 
 from qwenpick import units
 from qwenpick.catalog import table
@@ -34,40 +40,91 @@ if TYPE_CHECKING:
 LIMITS = ("1G", "1536M", "2G", "3G", "4G", "6G", "8G", "12G")
 CGROUPS = Path("/sys/fs/cgroup/memory")
 PROMPT, ANSWER = 600, 32
-Run = dict[str, float]
-"""A run's `rate` and `peak`; empty where it was killed or refused."""
 HOLDS, FALLS = 0.9, 0.5
 """Parts of the free rate: a pick that fits keeps the first, one too big falls below the second."""
+MARKS = ("<!-- fit -->", "<!-- end of fit -->")
 
 
-def main(limits: list[str]) -> None:
-    """Print a line for each limit: the pick's rate under it, and what came of the next better."""
-    print("| limit | pick | context | free tok/s | under it | peak MiB | next better | under it |")
-    print("| --: | --- | --: | --: | --: | --: | --- | --: |")
-    held = 0
-    for text in limits or LIMITS:
-        limit = units.parse_memory(text)
-        pick, better = _picked(limit)
-        with tempfile.TemporaryDirectory() as folder:
-            free, under = _both(pick, limit, Path(folder))
-        held += under.get("rate", 0) >= HOLDS * free["rate"]
-        line = (
-            f"| {text} | {pick.name} | {pick.settled.settings.context:,} | {free['rate']:.1f} | "
-            f"{under.get('rate', 0):.1f} | {under.get('peak', 0) / units.MIB:,.0f} | "
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What came of a candidate under a limit: bytes, and tokens per second."""
+
+    name: str
+    context: int
+    total: int
+    """What the sum says it takes."""
+    free: float
+    """Its rate without the limit, the median of the rounds."""
+    under: float
+    """Its rate under the limit, likewise; 0 where it did not get through."""
+    peak: int
+    failed: str = ""
+    """`killed` or `refused`, where it was."""
+
+    @property
+    def part(self) -> float:
+        """What of the free rate is left under the limit."""
+        return self.under / self.free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One limit: the pick for it, and the next better one, where there is one."""
+
+    limit: int
+    pick: Trial
+    better: Trial | None
+
+    def line(self) -> str:
+        """Say it as a row of the table."""
+        pick, better = self.pick, self.better
+        cells = [
+            units.memory(self.limit),
+            f"{pick.name}, {units.context(pick.context)}",
+            f"{pick.total / units.MIB:,.0f}",
+            f"{pick.peak / units.MIB:,.0f}",
+            f"{pick.free:.1f}",
+            pick.failed or f"{pick.under:.1f} ({pick.part:.2f})",
+        ]
         if better:
-            with tempfile.TemporaryDirectory() as folder:
-                free, under = _both(better, limit, Path(folder))
-            part = under.get("rate", 0) / free["rate"]
-            verdict = "falls" if part < FALLS else "too careful"
-            line += f"{better.name} | {part:.2f} of {free['rate']:.1f}: {verdict} |"
-        print(line if better else f"{line}none | |", flush=True)
-    print(
-        f"\n{held} of {len(limits or LIMITS)} picks keep {HOLDS} of their rate under their limit."
+            over = f"{(better.total - self.limit) / units.MIB:,.0f}"
+            fell = better.failed or f"{better.under:.1f} of {better.free:.1f} ({better.part:.2f})"
+            careful = "" if better.part < FALLS else f", too careful by {over} MiB or more"
+            cells += [f"{better.name}, {over} MiB over", f"{fell}{careful}"]
+        else:
+            cells += ["none", ""]
+        return f"| {' | '.join(cells)} |"
+
+
+def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> Trial:
+    """Run a candidate without the limit and under it, in turn."""
+    path = folder / "model.gguf"
+    size, quant = candidate.model.size, candidate.file.quant
+    shapes.write_size(path, size, quant, file_bytes=candidate.file.bytes)
+    free, under, peak, failed = [], [], 0, ""
+    for _ in range(rounds):
+        _drop(path)
+        free.append(_run(candidate, path, None)[0])
+        _drop(path)
+        try:
+            with _limited(limit) as cgroup:
+                rate, peak = _run(candidate, path, cgroup)
+        except subprocess.CalledProcessError as error:
+            rate, failed = 0.0, "killed" if error.returncode < 0 else "refused"
+        under.append(rate)
+    path.unlink()
+    return Trial(
+        name=candidate.name,
+        context=candidate.settled.settings.context,
+        total=candidate.settled.memory.total,
+        free=median(free),
+        under=0.0 if failed else median(under),
+        peak=peak,
+        failed=failed,
     )
 
 
-def _picked(limit: int) -> tuple[Candidate, Candidate | None]:
+def picked(limit: int) -> tuple[Candidate, Candidate | None]:
     """Give the pick for a limit, and the nearest of the better ones that were called too big."""
     wish = Wish(use="max-performance", ram=limit)
     question = Question(catalog=table.load(), machine=probe(), wish=wish)
@@ -84,28 +141,13 @@ def _picked(limit: int) -> tuple[Candidate, Candidate | None]:
     return pick, min(better, key=lambda one: one.quality, default=None)
 
 
-def _both(
-    candidate: Candidate, limit: int, folder: Path
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Run a candidate without the limit and under it."""
-    path = folder / "model.gguf"
-    size = candidate.file.bytes
-    shapes.write_size(path, candidate.model.size, candidate.file.quant, file_bytes=size)
-    free = _run(candidate, path, None)
-    _drop(path)
-    with _limited(limit) as cgroup:
-        return free, _run(candidate, path, cgroup)
-
-
-def _run(candidate: Candidate, path: Path, cgroup: Path | None) -> Run:
-    try:
-        took = loaded.load(
-            path, candidate.settled.settings, read=PROMPT, answer=ANSWER, cgroup=cgroup
-        )
-    except subprocess.CalledProcessError:
-        return {}
+def _run(candidate: Candidate, path: Path, cgroup: Path | None) -> tuple[float, int]:
+    """Give the rate of decoding, and the peak of the process in bytes."""
+    settled = candidate.settled
+    talk = loaded.Talk(read=PROMPT, checkpoints=settled.memory.checkpoints, answer=ANSWER)
+    took = loaded.load(path, settled.settings, talk, cgroup=cgroup)
     assert took.decode_rate
-    return {"rate": took.decode_rate, "peak": took.peak}
+    return took.decode_rate, took.peak
 
 
 def _drop(path: Path) -> None:
@@ -128,5 +170,67 @@ def _limited(limit: int) -> Iterator[Path]:
         cgroup.rmdir()
 
 
+def page(rows: list[Row]) -> Iterator[str]:
+    """Say for each limit what came of it; sizes in MiB, rates in tokens per second."""
+    yield (
+        "| limit | pick | sum | peak | free | under the limit | next better | under the limit |\n"
+        "| --: | --- | --: | --: | --: | --: | --- | --- |"
+    )
+    for row in rows:
+        yield row.line()
+    held = sum(row.pick.part >= HOLDS for row in rows)
+    tried = [row.better for row in rows if row.better]
+    fell = sum(better.part < FALLS for better in tried)
+    yield f"\n{held} of {len(rows)} picks keep {HOLDS} of their rate under their limit."
+    yield f"{fell} of {len(tried)} better candidates fall below {FALLS} of theirs, or fail."
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what `--out` wrote."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Row(
+            limit=row["limit"],
+            pick=Trial(**row["pick"]),
+            better=Trial(**row["better"]) if row["better"] else None,
+        )
+        for row in rows
+    ]
+
+
+def measure(limit: int, rounds: int) -> Row:
+    """Try the pick for a limit, and the next better one."""
+    pick, better = picked(limit)
+    with tempfile.TemporaryDirectory() as folder:
+        return Row(
+            limit=limit,
+            pick=trial(pick, limit, Path(folder), rounds),
+            better=trial(better, limit, Path(folder), 1) if better else None,
+        )
+
+
+def main() -> None:
+    """Measure, or read what was measured, and print it."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("limits", nargs="*", metavar="LIMIT")
+    options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--out", type=Path)
+    options.add_argument("--from", type=Path, dest="source")
+    options.add_argument("--doc", type=Path)
+    asked = options.parse_args()
+    rows = read_rows(asked.source) if asked.source else []
+    for text in [] if asked.source else asked.limits or LIMITS:
+        rows.append(measure(units.parse_memory(text), asked.rounds))
+        print(rows[-1].line(), flush=True)
+        if asked.out:
+            with asked.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(rows[-1])) + "\n")
+    text = "\n".join(page(rows))
+    print(text)
+    if asked.doc:
+        document = asked.doc.read_text(encoding="utf-8")
+        asked.doc.write_text(filled(document, text, MARKS), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,8 +1,8 @@
 """One load in a process of its own: what the engine reported, and what the process really took.
 
-    python benchmarks/loaded.py MODEL '{"context": 4096, ...}' READ ANSWER
+    python benchmarks/loaded.py MODEL '{"context": 4096, ...}' '{"read": 600, ...}'
 
-prints a line of JSON. READ tokens are read in batches, then ANSWER tokens decoded greedily.
+prints a line of JSON.
 """
 
 from __future__ import annotations
@@ -24,6 +24,18 @@ PLAIN_TOKENS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Talk:
+    """What is done with a model, in this order."""
+
+    read: int
+    """Tokens read, in batches."""
+    checkpoints: int = 0
+    """Bytes: as many checkpoints are made as these have room for."""
+    answer: int = 0
+    """Tokens decoded greedily."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What a process took, in bytes, and how fast it was, in tokens per second."""
 
@@ -32,37 +44,35 @@ class Loaded:
     decode_rate: float | None = None
 
 
-def load(
-    path: Path, settings: Settings, *, read: int, answer: int = 0, cgroup: Path | None = None
-) -> Loaded:
+def load(path: Path, settings: Settings, talk: Talk, *, cgroup: Path | None = None) -> Loaded:
     """Load *path* in a process of its own, in a *cgroup* if one is named, and say what it took.
 
     Raises:
         subprocess.CalledProcessError: The process was killed, or could not load it.
     """
-    command = [sys.executable, __file__, str(path), json.dumps(asdict(settings))]
+    command = [sys.executable, __file__, str(path)]
+    command += [json.dumps(asdict(each)) for each in (settings, talk)]
     if cgroup:  # the shell moves itself there, and then becomes the process
         command = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", *command]
-    done = subprocess.run(
-        [*command, str(read), str(answer)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return Loaded(**json.loads(done.stdout))
 
 
 def main(arguments: list[str]) -> None:
     """Be that process."""
-    from qwenpick.run.engine import Engine  # noqa: PLC0415 - the parent needs none
+    from qwenpick.run.checkpoints import Checkpoints  # noqa: PLC0415 - the parent needs none
+    from qwenpick.run.engine import Engine  # noqa: PLC0415 - the same
     from qwenpick.run.settings import arguments as engine_arguments  # noqa: PLC0415 - the same
 
-    path, options, read, answer = arguments
-    settings = Settings(**json.loads(options))
+    path, options, asked = arguments
+    settings, talk = Settings(**json.loads(options)), Talk(**json.loads(asked))
     engine = Engine(Path(path), engine_arguments(settings))
-    at, rate = _read(engine, int(read)), None
-    if int(answer):
-        rate = _answer(engine, at, int(answer))
+    at, rate = _read(engine, talk.read), None
+    kept = Checkpoints(talk.checkpoints)
+    for count in range(talk.checkpoints // engine.state_bytes()):
+        kept.add(count, engine)
+    if talk.answer:
+        rate = _answer(engine, at, talk.answer)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(asdict(Loaded(buffers=engine.buffers, peak=peak, decode_rate=rate))))
 

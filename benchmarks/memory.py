@@ -33,7 +33,7 @@ from qwenpick.units import MIB
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-START, END = "<!-- measured -->", "<!-- end -->"
+MARKS = ("<!-- measured -->", "<!-- end -->")
 PROMPT = 600
 PARTS = ("weights", "repack", "kv_cache", "recurrent_state", "compute", "output")
 THREADS = min(os.cpu_count() or 1, 2)
@@ -103,7 +103,7 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
             threads=THREADS,
         )
         read = context - 1 if fill else PROMPT
-        took = loaded.load(path, settings, read=read)
+        took = loaded.load(path, settings, loaded.Talk(read=read))
         yield Row(
             model=model,
             weights=sum(tensor.bytes for tensor in header.tensors),
@@ -184,13 +184,15 @@ def main() -> None:
     text = "\n".join(page(rows))
     print(text)
     if asked.doc:
-        asked.doc.write_text(filled(asked.doc.read_text(encoding="utf-8"), text), encoding="utf-8")
+        document = asked.doc.read_text(encoding="utf-8")
+        asked.doc.write_text(filled(document, text, MARKS), encoding="utf-8")
 
 
-def filled(document: str, text: str) -> str:
+def filled(document: str, text: str, marks: tuple[str, str]) -> str:
     """Put *text* between a document's two marks."""
-    before, rest = document.split(START)
-    return f"{before}{START}\n{text}\n{END}{rest.split(END)[1]}"
+    start, end = marks
+    before, rest = document.split(start)
+    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
 
 
 if __name__ == "__main__":
