@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib import import_module
@@ -17,28 +18,49 @@ from qwenpick.errors import QwenpickError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+COMPLETION = "_QWENPICK_COMPLETE"
+"""Set by a shell that asks for completion (click's own name for it)."""
 COMMANDS = {
-    "recommend": "recommend:recommend",
-    "guide": "recommend:guide",
-    "probe": "machine:probe",
-    "pull": "pull:pull",
-    "chat": "chat:chat",
-    "sessions": "sessions:sessions",
-    "bench": "bench:bench",
-    "list": "files:list_files",
-    "rm": "files:rm",
-    "verify": "files:verify",
-    "engine": "engine:app",
-    "doctor": "doctor:doctor",
+    "recommend": (
+        "recommend:recommend",
+        "Pick a size, a quantisation and settings for this machine, and say why.",
+    ),
+    "guide": (
+        "recommend:guide",
+        "Show the published table, with the row that this machine falls into.",
+    ),
+    "probe": ("machine:probe", "Show this machine as it is: memory, cores, GPUs, disk, engine."),
+    "pull": ("pull:pull", "Bring a model's file here, and print its path."),
+    "chat": ("chat:chat", "Talk to a model; with -p or text on stdin, answer and end."),
+    "sessions": (
+        "sessions:sessions",
+        "List the kept conversations; chat --session NAME goes on with one.",
+    ),
+    "bench": ("bench:bench", "Measure a model here, and keep the result: later estimates use it."),
+    "list": (
+        "files:list_files",
+        "Show what is on disk: where, how large, last used, which command runs it.",
+    ),
+    "rm": ("files:rm", "Remove a model's file from the hub cache, after a question."),
+    "verify": (
+        "files:verify",
+        "Read files again and check their sha256; without MODEL, all that are here.",
+    ),
+    "engine": ("engine:app", "Show which engine build is here and which one fits this machine."),
+    "doctor": (
+        "doctor:doctor",
+        "Say what is wrong with this set-up, and the command that mends it.",
+    ),
 }
-"""Every command, in the order of --help, and where it is: module of this room, and name there."""
+"""Every command in the order of --help: where it is (module of this room, name there), and
+what it does."""
 
 
 def door(arguments: Sequence[str]) -> typer.Typer:
-    """Give the command line's own parser: with the one command that is called, or with all.
+    """Give the command line's own parser: with the command that is called, or a list of all.
 
-    Reading the options of a command costs 3 to 10 ms, so the others are left out where the
-    first word names one.
+    Reading the options of a command costs 3 to 10 ms: only those of the called one are read,
+    and all of them where a shell asks for completion.
     """
     app = typer.Typer(
         name="qwenpick",
@@ -48,14 +70,23 @@ def door(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(root)
     called = [name for name in arguments[:1] if name in COMMANDS]
+    wanted = called or ([*COMMANDS] if COMPLETION in os.environ else [])
     for name in called or COMMANDS:
-        module, _, attribute = COMMANDS[name].partition(":")
+        where, summary = COMMANDS[name]
+        if name not in wanted:
+            app.command(name, help=summary)(_listed)
+            continue
+        module, _, attribute = where.partition(":")
         command = getattr(import_module(f"qwenpick.cli.{module}"), attribute)
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+            app.add_typer(command, name=name, help=summary)
         else:
-            app.command(name)(command)
+            app.command(name, help=summary)(command)
     return app
+
+
+def _listed() -> None:
+    """Stand for a command in --help; a command that is called is always the real one."""
 
 
 def root(
