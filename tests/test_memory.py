@@ -135,7 +135,7 @@ def test_a_shape_in_no_catalogue_takes_what_the_engine_reports(
 ) -> None:
     path = shapes.write(tmp_path / "odd.gguf", shape)
     settings = Settings(context=2048, kv_type=kv_type, ubatch=ubatch)  # type: ignore[arg-type]
-    reported = loaded.load(path, settings, read=1).buffers
+    reported = loaded.load(path, settings, loaded.Talk(read=1)).buffers
     weights = sum(tensor.bytes for tensor in read_model(path).header.tensors)
     memory = memory_sum(shape, FileFacts(bytes=0, weights=weights), settings)
     for part, size in reported.items():
