@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 
-from qwenpick import units
+from qwenpick.cli.options import SettingsOptions
 from qwenpick.errors import UsageError
-from qwenpick.pick.wish import UBATCHES, Wish, check_kv_type
+from qwenpick.pick.wish import Wish  # noqa: TC001 - typer's reader resolves it
 
 MODES = ("general", "coding")
-LONGEST_CONTEXT = 262_144
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,23 +38,11 @@ class SamplingOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
+class LoadOptions(SettingsOptions):
     """How the engine is to load the model."""
 
-    context: Annotated[
-        str | None, typer.Option(metavar="N", help="Tokens, such as 8192 or 32k.")
-    ] = None
-    kv_type: Annotated[
-        str | None, typer.Option(metavar="T", help="KV cache in f16, q8_0 or q4_0.")
-    ] = None
-    ubatch: Annotated[
-        int | None, typer.Option(metavar="N", help="Tokens of a prompt read at a time.")
-    ] = None
     threads: Annotated[int | None, typer.Option(min=1, max=512, metavar="N")] = None
     gpu_layers: Annotated[int | None, typer.Option(min=0, max=1000, metavar="N")] = None
-    repack: Annotated[
-        bool | None, typer.Option("--repack/--no-repack", help="Keep weights repacked, too.")
-    ] = None
     force: Annotated[bool, typer.Option("--force", help="Load a model that does not fit.")] = False
 
     def wish(self, *, vision: bool) -> Wish:
@@ -64,24 +51,7 @@ class LoadOptions:
         Raises:
             UsageError: One of them can't be understood.
         """
-        context = units.parse_context(self.context) if self.context is not None else None
-        if context and context > LONGEST_CONTEXT:
-            raise UsageError(
-                f"A context of {context:,} is more than the models can take.",
-                hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
-            )
-        if self.ubatch is not None and self.ubatch not in UBATCHES:
-            raise UsageError(
-                f"--ubatch {self.ubatch} is not offered.",
-                hint=f"One of: {', '.join(map(str, UBATCHES))}.",
-            )
-        return Wish(
-            context=context,
-            vision=vision,
-            kv_type=check_kv_type(self.kv_type) if self.kv_type else None,
-            ubatch=self.ubatch,
-            repack=self.repack,
-        )
+        return replace(self.settled(), vision=vision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

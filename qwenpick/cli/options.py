@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from qwenpick import units
 from qwenpick.errors import UsageError
+from qwenpick.pick.wish import UBATCHES, Wish, check_kv_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,8 @@ ModelArgument = Annotated[
     ),
 ]
 
+LONGEST_CONTEXT = 262_144
+"""What the four sizes were trained for (config.json: max_position_embeddings)."""
 WIDTHS = {
     "q2": "UD-Q2_K_XL", "q3": "Q3_K_M", "q4": "Q4_K_M", "q5": "Q5_K_M",
     "q6": "Q6_K", "q8": "Q8_0", "bf16": "BF16",
@@ -64,6 +68,48 @@ class QuantOptions:
                 f"More than one quantisation: {', '.join(given)}.", hint="Name one of them."
             )
         return given[0] if given else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsOptions:
+    """What the pick and the chat both let a person settle for the engine."""
+
+    context: Annotated[
+        str | None, typer.Option(metavar="N", help="Tokens, such as 8192 or 32k; then a demand.")
+    ] = None
+    kv_type: Annotated[
+        str | None, typer.Option(metavar="T", help="KV cache in f16, q8_0 or q4_0.")
+    ] = None
+    ubatch: Annotated[
+        int | None, typer.Option(metavar="N", help="Tokens of a prompt read at a time.")
+    ] = None
+    repack: Annotated[
+        bool | None, typer.Option("--repack/--no-repack", help="Keep weights repacked, too.")
+    ] = None
+
+    def settled(self) -> Wish:
+        """Read them, as a wish for nothing else.
+
+        Raises:
+            UsageError: One of them can't be understood.
+        """
+        context = units.parse_context(self.context) if self.context is not None else None
+        if context and context > LONGEST_CONTEXT:
+            raise UsageError(
+                f"A context of {self.context} is more than the models can take.",
+                hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
+            )
+        if self.ubatch is not None and self.ubatch not in UBATCHES:
+            raise UsageError(
+                f"--ubatch {self.ubatch} is not offered.",
+                hint=f"One of: {', '.join(map(str, UBATCHES))}.",
+            )
+        return Wish(
+            context=context,
+            kv_type=check_kv_type(self.kv_type) if self.kv_type else None,
+            ubatch=self.ubatch,
+            repack=self.repack,
+        )
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qwenpick import units
-from qwenpick.cli.options import Json, QuantOptions, spread
+from qwenpick.cli.options import Json, QuantOptions, SettingsOptions, spread
 from qwenpick.cli.output import emit
 from qwenpick.errors import UsageError
 from qwenpick.pick.guide import ROWS, GuideRow, row_for
-from qwenpick.pick.wish import UBATCHES, USES, Wish, check_kv_type, check_use
+from qwenpick.pick.wish import USES, Wish, check_use
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
@@ -22,32 +22,17 @@ if TYPE_CHECKING:
     from qwenpick.pick.explain import Recommendation
     from qwenpick.pick.settle import Question
 
-LONGEST_CONTEXT = 262_144
-"""What the four sizes were trained for (config.json: max_position_embeddings)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WishOptions:
+class WishOptions(SettingsOptions):
     """What is asked for."""
 
     use: Annotated[
         str, typer.Option("--for", metavar="USE", help=f"One of: {', '.join(USES)}.")
     ] = "chat"
-    context: Annotated[
-        str | None, typer.Option(metavar="N", help="Tokens, such as 8192 or 32k; then a demand.")
-    ] = None
     vision: Annotated[bool, typer.Option("--vision", help="With pictures.")] = False
     min_speed: Annotated[
         float | None, typer.Option(metavar="TPS", help="Tokens per second at the least.")
-    ] = None
-    kv_type: Annotated[
-        str | None, typer.Option(metavar="T", help="KV cache in f16, q8_0 or q4_0.")
-    ] = None
-    ubatch: Annotated[
-        int | None, typer.Option(metavar="N", help="Tokens of a prompt read at a time.")
-    ] = None
-    repack: Annotated[
-        bool | None, typer.Option("--repack/--no-repack", help="Keep weights repacked, too.")
     ] = None
 
     def wish(self, size: str | None, quant: str | None, catalog: Catalog) -> Wish:
@@ -56,31 +41,15 @@ class WishOptions:
         Raises:
             UsageError: One of them can't be understood.
         """
-        context = units.parse_context(self.context) if self.context else None
-        if self.context == "":
-            raise UsageError("The context is empty.", hint="Write it as 8192 or 8k.")
-        if context and context > LONGEST_CONTEXT:
-            raise UsageError(
-                f"A context of {self.context} is more than the models can take.",
-                hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
-            )
         if self.min_speed is not None and not 0 < self.min_speed < float("inf"):
             raise UsageError(
                 f"--min-speed {self.min_speed:g} is no speed.", hint="Try --min-speed 5."
             )
-        if self.ubatch is not None and self.ubatch not in UBATCHES:
-            raise UsageError(
-                f"--ubatch {self.ubatch} is not offered.",
-                hint=f"One of: {', '.join(map(str, UBATCHES))}.",
-            )
-        return Wish(
+        return replace(
+            self.settled(),
             use=check_use(self.use),
-            context=context,
             vision=self.vision,
             min_speed=self.min_speed,
-            kv_type=check_kv_type(self.kv_type) if self.kv_type else None,
-            ubatch=self.ubatch,
-            repack=self.repack,
             size=_size(size, catalog),
             quant=_quant(quant, catalog),
         )
