@@ -111,8 +111,8 @@ def test_split_files_come_whole_and_a_projector_beside_them(
 ) -> None:
     for part in (1, 2):
         name = f"Big-Q8_0-{part:05}-of-00002.gguf"
-        hub.add("o/big", pulling.model_file(tmp_path / "hub" / name, 1 << 16, part))
-    hub.add("o/big", pulling.model_file(tmp_path / "hub" / "mmproj-F16.gguf", 1 << 16, 9))
+        hub.add("o/big", pulling.model_file(tmp_path / "hub" / name, 1, part, quant="Q8_0"))
+    hub.add("o/big", pulling.model_file(tmp_path / "hub" / "mmproj-F16.gguf", 1, 9))
     assert main(["pull", "o/big:Q8_0", "--vision"]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert path.name.endswith("-00001-of-00002.gguf")
@@ -241,7 +241,7 @@ def test_a_model_of_another_family_is_set_aside_and_stays_refused(
 def test_a_repository_is_gone_with_its_last_file(
     hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    hub.add(REPO, pulling.model_file(tmp_path / "hub" / "Other-Q8_0.gguf", 1 << 20, 3))
+    hub.add(REPO, pulling.model_file(tmp_path / "hub" / "Other-Q8_0.gguf", 1, 3, quant="Q8_0"))
     for quant in ("Q4_K_M", "Q8_0"):
         assert main(["pull", f"{REPO}:{quant}"]) == 0
     assert main(["rm", REPO, "--yes"]) == 2

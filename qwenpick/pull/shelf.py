@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qwenpick.errors import UsageError
 from qwenpick.pull import cache, faults, local, verify
-from qwenpick.pull.plan import quant_of
+from qwenpick.pull.names import quant_of
 from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
 
 if TYPE_CHECKING:
