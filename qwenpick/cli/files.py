@@ -44,17 +44,19 @@ class ListResult:
         return {"files": rows, "total": self.total}
 
     def page(self) -> None:
-        """Write a block a file."""
+        """Write a block a file: what, which command runs it, where."""
         if not self.files:
             say("There is no model here yet. Next: qwenpick pull")
             return
         width = max(len(file.title) for file in self.files)
         for file in self.files:
-            used = file.last_used[:10]
             sys.stdout.write(
                 f"{file.title:<{width}}  {units.download(file.bytes):>8}  {file.source:<9}  "
-                f"used {used}  qwenpick chat {file.model}\n  {file.path}\n"
+                f"used {file.last_used[:10]}\n"
             )
+            if not file.beside:
+                sys.stdout.write(f"  qwenpick chat {file.model}\n")
+            sys.stdout.write(f"  {file.path}\n")
         sys.stdout.write(f"{len(self.files)} in all, {units.download(self.total)}\n")
 
 

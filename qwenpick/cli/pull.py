@@ -47,6 +47,7 @@ class PullResult:
         if self.plan:
             document |= {
                 "dry_run": True,
+                "revision": self.plan.revision,
                 "missing": self.plan.missing,
                 "free": self.plan.free,
                 "basis": "table" if self.plan.by_table else "hub",

@@ -157,9 +157,15 @@ def by_disk(error: OSError, path: Path) -> PullError:
     """Say what the disk refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PullError(f"The disk is full: no more room for {path}.", hint=f"Make room. {KEPT}")
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno == errno.EROFS:
         return PullError(
-            f"The hub cache can't be written to: {error.filename or path}.",
+            f"The hub cache can't be written to: {error.filename or path} is on a disk that is "
+            "only read.",
+            hint="Set HF_HOME to a folder on another disk.",
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return PullError(
+            f"The hub cache can't be written to: no rights to {error.filename or path}.",
             hint="Set HF_HOME to a folder of your own, or mend its rights.",
         )
     return PullError(

@@ -168,7 +168,7 @@ def _plan_hub_file(reference: HubFile, errand: Errand) -> Plan:
         item = _here(found.path.name, found, None)
         return _plan(found.path.name, errand.source, repo, cache.commit_of(repo, branch), (item,))
     commit = next((item.remote.commit for item in items if item.remote), branch)
-    plan = _plan(f"{repo} {wanted[0]}", errand.source, repo, commit, tuple(items))
+    plan = _plan(wanted[0].rsplit("/", 1)[-1], errand.source, repo, commit, tuple(items))
     quant = None if reference.file else names.quant_of(wanted[0])
     return replace(plan, branch=branch, asked=Asked(quant=quant))
 

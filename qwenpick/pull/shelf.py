@@ -37,6 +37,8 @@ class Shelved:
     title: str
     expected: str | None
     """The sha256 that it should have, None where nobody says."""
+    beside: bool
+    """A projector, which lies beside a model and runs with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +172,11 @@ def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
     known = local.known(path, catalog)
     repo = cache.repo_of(path)
     quant = known[1].quant if known else quant_of(path.name)
+    beside = "mmproj" in path.name.casefold()
     if known:
         model = f"{known[0]}:{quant}"
     elif repo:
-        model = f"{repo}:{quant}" if quant else f"{repo}/{path.name}"
+        model = f"{repo}:{quant}" if quant and not beside else f"{repo}/{path.name}"
     else:
         model = str(path)
     etag = path.resolve().name
@@ -189,6 +192,7 @@ def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
         model=model,
         title=f"Qwen3.5-{known[0].upper()} {quant}" if known else path.name,
         expected=named or (known[1].sha256 if known else None),
+        beside=beside,
     )
 
 
