@@ -79,9 +79,30 @@ def test_a_dry_run_shows_and_fetches_nothing(
     assert main(["pull", "0.8b:Q4_K_M", "--dry-run", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["missing"] == 1 << 21
-    assert document["sha256"] == catalogue
+    assert (document["sha256"], document["basis"]) == (catalogue, "hub")
     assert hub.sent == 0
     assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize("line", ["offline", "gone"])
+def test_a_dry_run_without_a_hub_shows_the_tables_word(
+    line: str, hub: Hub, catalogue: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if line == "offline":
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert main(["pull", "0.8b", "--q4", "--dry-run", "--json"]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["basis"], document["missing"], document["sha256"]) == (
+        "table", 1 << 21, catalogue,
+    )  # fmt: skip
+    assert document["revision"] == COMMIT
+    assert "the table's word" in err
+    assert not hub.asked
+    assert main(["pull", "0.8b", "--q4"]) == 4
+    assert main(["pull", "owner/repo:Q4_K_M", "--dry-run"]) == 4
 
 
 def test_other_bytes_than_the_catalogues_are_refused_before_they_come(

@@ -76,7 +76,11 @@ def pull(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a model's file here, and print its path."""
+    """Bring a model's file here, and print its path.
+
+    It goes into the hub cache. Copies in LM Studio's folder, in llama.cpp's cache and in the
+    folders that QWENPICK_MODELS names are used where they lie, once their sha256 is proved.
+    """
     from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
     from qwenpick.cli.progress import Progress  # noqa: PLC0415
     from qwenpick.pull import prepare  # noqa: PLC0415
@@ -135,7 +139,7 @@ def _pulled(reference: Reference, catalog: Catalog, errand: Errand) -> PullResul
     if errand.dry_run:
         return _planned(plan)
     pulled = bring.carry_out(plan, prepare.source_of(errand.source), errand.watch)
-    say(f"checked: sha256 {pulled.sha256[:8]}...")
+    errand.watch.say(f"checked: sha256 {pulled.sha256[:8]}...")
     return _result(pulled)
 
 
