@@ -85,7 +85,7 @@ def test_what_the_store_gave_before_it_broke_is_kept(hub: Hub, tmp_path: Path) -
     assert hub.sent < 1.3 * SIZE
 
 
-def test_wrong_bytes_of_the_store_are_fetched_again_over_http(hub: Hub, tmp_path: Path) -> None:
+def test_wrong_bytes_of_the_store_are_fetched_again_over_http(hub: Hub) -> None:
     hub.faults.add("wrong-chunks")
     result = pulling.run("pull", MODEL, "--json")
     assert result.returncode == 0, result.stderr
