@@ -8,7 +8,7 @@
     chunk store   GET  /api/models/OWNER/REPO/xet-read-token/REV, then chunk_store.py
 
 A fault is a name in `Hub.faults`, met by each request of the kind that it belongs to; as a
-script it serves a folder of OWNER/REPO/NAME: python hub_server.py FOLDER [PORT].
+script it serves a folder of OWNER/REPO/NAME: python hub_server.py FOLDER [PORT] [--chunked].
 """
 
 from __future__ import annotations
@@ -326,8 +326,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve a folder of OWNER/REPO/NAME as a hub.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int, nargs="?", default=0)
+    parser.add_argument("--chunked", action="store_true", help="offer a chunk store (xet), too")
     options = parser.parse_args()
     hub = Hub(options.port)
+    hub.chunked = options.chunked
     for path in sorted(options.folder.glob("*/*/*")):
         hub.add("/".join(path.relative_to(options.folder).parts[:2]), path)
     sys.stdout.write(hub.url + "\n")

@@ -57,6 +57,10 @@ def refused(model: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert str(aside) in err
     assert not list(tmp_path.glob("hf/hub/*/snapshots/**/*.gguf"))
     assert not list(tmp_path.glob("hf/hub/*/blobs/*"))
+    assert main(["list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert listed["files"] == []
+    assert listed["left_over"] == [{"path": str(aside), "bytes": aside.stat().st_size}]
 
 
 @pytest.mark.parametrize("pinned", [False, True])

@@ -71,6 +71,13 @@ def shelved(catalog: Catalog) -> tuple[Shelved, ...]:
     return tuple(files)
 
 
+def left_over() -> tuple[Path, ...]:
+    """List what pulls left that were stopped or went wrong: pieces, and files set aside."""
+    root = cache.root()
+    pieces = root.glob(f"models--*/blobs/*{cache.PARTIAL}")
+    return tuple(sorted([*pieces, *root.glob("models--*/set-aside/*")]))
+
+
 def chosen(reference: Reference | None, catalog: Catalog) -> tuple[Shelved, ...]:
     """Choose among what is here; everything where no reference is given.
 
