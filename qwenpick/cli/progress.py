@@ -11,6 +11,8 @@ from qwenpick import units
 from qwenpick.cli.output import say
 
 _BAR = 22
+_COLUMNS = 80
+"""Of a terminal that does not say how wide it is."""
 _SHOW_EVERY = 0.2
 _SAY_EVERY = 15.0
 _RATE_OVER = 5.0
@@ -121,7 +123,7 @@ class Loading:
 
 def _fitting(name: str, part: float, figures: str) -> str:
     """Lay a bar out in the terminal's width; a line that wraps could not be written over."""
-    columns = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+    columns = (os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS) - 1
     bar = min(columns - len(name) - len(figures) - 4, _BAR)
     if bar >= _BAR // 4:
         filled = int(bar * part)

@@ -88,15 +88,15 @@ def pull(
     from qwenpick.pull.wire import offline  # noqa: PLC0415
 
     prepare.check_source(source)
+    progress = Progress()
     if refresh:
-        count = refreshing.refresh(load())
+        count = refreshing.refresh(load(), progress)
         say(f"The catalogue has {count} files as the hub has them now.")
         if not model:
             return
     catalog = load()
     reference = reference_of(model, quants.chosen(), catalog)
     _note_ollama(reference)
-    progress = Progress()
     errand = prepare.Errand(watch=progress, source=source, vision=vision, dry_run=dry_run)
     try:
         result = _pulled(reference, catalog, errand)
