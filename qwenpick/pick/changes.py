@@ -90,7 +90,10 @@ def _won(
     said = False
     for words, wish, one in tries:
         other = one.model is not pick.model
-        if (other or not said) and _pick(candidates.question, wish) == one.name:
+        if not other and said:
+            continue
+        won = choose(candidates.asked(wish))
+        if won and won.name == one.name:
             yield f"{words} and it is {one.name}"
             if other:
                 return
@@ -153,8 +156,3 @@ def _with_shorter_context(candidates: Candidates, pick: Candidate) -> Iterator[s
         if one.settled.fits and one.settled.settings.kv_type == "f16":
             yield f"a context of {units.context(context)} and the KV cache stays f16"
             return
-
-
-def _pick(question: Question, wish: Wish) -> str | None:
-    found = choose(Candidates(replace(question, wish=wish)))
-    return found.name if found else None
