@@ -83,7 +83,13 @@ def _plan_size(reference: Size, catalog: Catalog, errand: Errand) -> Plan:
         if not model.projector:
             raise UsageError(f"{model.name} has no vision projector.", hint="Leave out --vision.")
         wanted.append(model.projector)
-    items = tuple(_item_of(part, model, errand) for part in wanted)
+    try:
+        items = tuple(_item_of(part, model, errand) for part in wanted)
+    except LineError as error:
+        if not (errand.dry_run and error.unreachable):
+            raise
+        errand.watch.say(f"{error.message} What follows is the table's word.")
+        items = tuple(_by_table(part, model, errand.source) for part in wanted)
     revision = model.revision
     for item in items:
         if item.remote and (errand.source == "hf" or not _agrees(item, model)):
@@ -110,19 +116,22 @@ def _item_of(part: WeightsFile | Projector, model: Model, errand: Errand) -> Ite
     here = _copy(part, model, size, part.sha256)
     if here:
         return _here(part.name, here, part.sha256)
-    try:
-        remote = _offered(part, model, errand)
-    except LineError as error:
-        if not (errand.dry_run and error.unreachable):
-            raise
-        errand.watch.say(f"{error.message} What follows is the table's word.")
-        return Item(name=part.name, bytes=part.bytes, sha256=part.sha256, source=errand.source)
+    remote = _offered(part, model, errand)
     remote = replace(remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or size)
     if not remote.sha256:
         errand.watch.say(f"Neither the hub nor the catalogue has a sha256 of {part.name}.")
     if proved := _copy(part, model, remote.bytes, remote.sha256):
         return _here(part.name, proved, remote.sha256)
     return _remote_item(model.repo, remote, errand.source)
+
+
+def _by_table(part: WeightsFile | Projector, model: Model, source: str) -> Item:
+    """Plan one file of the catalogue without a hub: a copy that is here, else what it would be."""
+    size = part.bytes if getattr(part, "bytes_exact", True) else None
+    if here := _copy(part, model, size, part.sha256):
+        return _here(part.name, here, part.sha256)
+    begun = _begun(model.repo, part.sha256) if part.sha256 else 0
+    return Item(name=part.name, bytes=part.bytes, sha256=part.sha256, source=source, partial=begun)
 
 
 def _copy(
@@ -203,11 +212,7 @@ def _here(name: str, found: local.Found, sha256: str | None) -> Item:
 def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
     if remote.bytes is None:
         raise PullError(f"The hub does not say how long {remote.name} is.", hint="Try a mirror.")
-    partial = cache.partial(repo, remote.etag)
-    try:
-        done = partial.stat().st_size
-    except OSError:
-        done = 0
+    done = _begun(repo, remote.etag)
     if fetch.is_here(repo, remote):
         done = remote.bytes
     return Item(
@@ -218,6 +223,14 @@ def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
         remote=remote,
         partial=min(done, remote.bytes),
     )
+
+
+def _begun(repo: str, etag: str) -> int:
+    """Count the bytes that an earlier try left."""
+    try:
+        return cache.partial(repo, etag).stat().st_size
+    except OSError:
+        return 0
 
 
 def _plan(title: str, source: str, repo: str, revision: str, items: tuple[Item, ...]) -> Plan:
