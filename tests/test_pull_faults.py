@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -22,6 +23,7 @@ import pulling
 import pytest
 from hub_server import Hub
 from pulling import FILE
+from screen import COMMAND, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,6 +257,22 @@ def test_a_disk_that_is_too_small_or_fills_up(hub: Hub, tmp_path: Path) -> None:
         result = pulling.run("pull", MODEL, HF_HOME=str(disk))
         assert result.returncode == 0, result.stderr
         assert hub.sent < 1.5 * SIZE
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
+def test_a_silent_line_is_seen_on_a_narrow_terminal(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.add("stall")
+    terminal = Terminal(tmp_path, columns=40)
+    try:
+        line = f"HF_ENDPOINT={hub.url} HF_HUB_DOWNLOAD_TIMEOUT=6 {COMMAND} pull {MODEL}"
+        terminal.type(line, "Enter")
+        terminal.wait("no byte for 4 s")
+        terminal.wait("command again to go on")
+    finally:
+        shown = terminal.screen()
+        terminal.close()
+    assert shown.count("of 4 MB") == 1, shown  # written over, never below itself
+    assert shown.count("has gone silent") == 2, shown
 
 
 def test_two_at_once_fetch_once(hub: Hub) -> None:

@@ -33,7 +33,9 @@ class Progress:
         self._shown = 0.0
         self._marks: list[tuple[float, int]] = []
         self._open = False
-        self._lock = threading.Lock()
+        self._awaited = False
+        """More bytes of a file are to come."""
+        self._lock = threading.RLock()
         self._clock: threading.Thread | None = None
 
     def say(self, line: str) -> None:
@@ -48,6 +50,7 @@ class Progress:
             self.end()
             self._name, self._total, self._marks, self._shown = name, total, [], now
         with self._lock:
+            self._awaited = done < total
             self._marks.append((now, done))
             while len(self._marks) > 2 and now - self._marks[1][0] > _RATE_OVER:  # noqa: PLR2004 - two make a rate
                 self._marks.pop(0)
@@ -62,6 +65,7 @@ class Progress:
     def end(self) -> None:
         """Leave the bar's line."""
         with self._lock:
+            self._awaited = False
             if self._open:
                 sys.stderr.write("\n")
                 sys.stderr.flush()
@@ -72,8 +76,9 @@ class Progress:
         while True:
             time.sleep(1)
             now = time.monotonic()
-            if self._open and now - self._marks[-1][0] >= _SILENT_AFTER:
-                self._show(now)
+            with self._lock:
+                if self._awaited and now - self._marks[-1][0] >= _SILENT_AFTER:
+                    self._show(now)
 
     def _show(self, now: float) -> None:
         with self._lock:
