@@ -58,7 +58,7 @@ class Progress:
         if now - self._shown >= every or (self._terminal and done == total):
             self._shown = now
             self._show(now)
-        if self._terminal and not self._clock:
+        if self._terminal and self._awaited and not self._clock:
             self._clock = threading.Thread(target=self._tick, daemon=True)
             self._clock.start()
 
@@ -77,7 +77,10 @@ class Progress:
             time.sleep(1)
             now = time.monotonic()
             with self._lock:
-                if self._awaited and now - self._marks[-1][0] >= _SILENT_AFTER:
+                if not self._awaited:
+                    self._clock = None
+                    return
+                if now - self._marks[-1][0] >= _SILENT_AFTER:
                     self._show(now)
 
     def _show(self, now: float) -> None:
