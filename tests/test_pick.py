@@ -54,7 +54,7 @@ wishes = st.builds(
     size=st.sampled_from([None, "0.8b", "9b"]),
 )
 sample = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
