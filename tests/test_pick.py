@@ -53,9 +53,7 @@ wishes = st.builds(
     kv_type=st.sampled_from([None, "q4_0"]),
     size=st.sampled_from([None, "0.8b", "9b"]),
 )
-sample = settings(
-    max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+sample = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def pick(machine: Machine, wish: Wish) -> Candidate | None:
