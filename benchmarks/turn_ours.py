@@ -20,7 +20,7 @@ from qwenpick.pull.model_file import read_model
 from qwenpick.run import state
 from qwenpick.run.chat import Conversation
 from qwenpick.run.engine import Engine
-from qwenpick.run.events import Answer, Finished
+from qwenpick.run.events import Answer, Finished, Reading
 from qwenpick.run.interrupt import stopping
 from qwenpick.run.manner import Manner, Speaker
 from qwenpick.run.reply import Limits
@@ -120,8 +120,11 @@ class Ours:
         self.talk.reader.forget()
         return {"decode": (count - 1) / (times[-1] - times[0])}
 
-    def interrupt(self, text: str, after: float) -> dict[str, Any]:
-        """Send this process a SIGINT *after* seconds of a turn; how long until it is silent?"""
+    def interrupt(self, text: str, after: float, *, answering: bool) -> dict[str, Any]:
+        """Send this process a SIGINT *after* seconds of a turn; how long until it is silent?
+
+        With *answering* they are counted from the first piece of the answer.
+        """
         self.talk.manner.limits = replace(self.talk.manner.limits, max_tokens=None)
         sent: list[float] = []
 
@@ -130,15 +133,15 @@ class Ours:
             os.kill(os.getpid(), signal.SIGINT)
 
         timer = threading.Timer(after, send)
-        answered = False
         with stopping(self.talk.stop):
-            timer.start()
             for event in self.talk.say(text):
-                answered = answered or isinstance(event, Answer)
+                if isinstance(event, Answer if answering else Reading) and not timer.ident:
+                    timer.start()
                 if isinstance(event, Finished):
                     ended = time.perf_counter()
                     assert event.turn.finish == "interrupted"
-        return {"seconds": ended - sent[0], "answering": answered}
+                    assert bool(event.turn.completion_tokens) == answering
+        return {"seconds": ended - sent[0]}
 
     def stop_ahead(self, text: str, after: float) -> dict[str, Any]:
         """Stop the reading of a long answer, as a new message does; how long does it take?"""

@@ -232,16 +232,14 @@ def resumed(run: Run) -> Iterator[Row]:
 
 def stops(run: Run) -> Iterator[Row]:
     """Measure Ctrl-C while reading and while answering, and a message while reading ahead."""
-    worker, message = run.worker("ours"), run.text(FIRST_TOKENS)
+    worker, message = run.worker("ours"), run.text(CONTEXT // 2)
     found: dict[str, list[float]] = {"reading": [], "answering": [], "reading ahead": []}
     for index in range(TIMES):
-        worker.do("reset")
         after = 0.2 + 0.07 * index
-        found["reading"].append(worker.do("interrupt", text=message, after=after)["seconds"])
-        worker.do("reset")
-        one = worker.do("interrupt", text="Say something.", after=0.6 + after)
-        assert one["answering"]
-        found["answering"].append(one["seconds"])
+        for what, text in (("reading", message), ("answering", "Say something.")):
+            worker.do("reset")
+            asked = {"text": text, "after": after, "answering": what == "answering"}
+            found[what].append(worker.do("interrupt", **asked)["seconds"])
         worker.do("reset")
         one = worker.do("stop_ahead", text=message, after=after)
         assert one["busy"]

@@ -74,7 +74,7 @@ def bench(
 
     question = opening.question_for(load.wish(vision=False), load_catalog())
     path, size = locate(model, quant.chosen(), question)
-    demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
+    demands = opening.Demands(threads=load.threads, force=load.force)
     checked = opening.check(path, size, question, demands)
     from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
     from qwenpick.run import rates  # noqa: PLC0415 - the same

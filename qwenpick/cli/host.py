@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qwenpick.cli.export import text_of
 from qwenpick.cli.eyes import check_room, find_projector
 from qwenpick.cli.locate import locate
-from qwenpick.cli.opening import Demands, Opened, open_model
+from qwenpick.cli.opening import Demands, Opened, longer_context, open_model
 from qwenpick.cli.output import say
 from qwenpick.pull import verify
 from qwenpick.run import rates, state
@@ -163,7 +163,11 @@ class ChatHost:
         if self.opening.schema:
             manner.mask = masks(self.opening.schema, opened.engine)
         speaker = Speaker(model=opened.model, metadata=opened.file.header.metadata)
-        return Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
+        talk = Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
+        if longer := longer_context(opened, self.opening.question):
+            again = " --resume" if self.opening.keep else ""
+            talk.longer = f"qwenpick chat{again} --context {longer}"
+        return talk
 
     def _shut_eyes(self) -> None:
         if self._projector:

@@ -80,10 +80,12 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
     budget = question.budget
     ladder = list(_ladder(subject, question, last_resort=last_resort))
     least = ladder[-1]
-    least_placed = placement.whole(subject, least, subject.memory(least), budget)
+    free = question.wish.gpu_layers is None
+    first = placement.whole if free else placement.demanded
+    least_placed = first(subject, least, subject.memory(least), budget)
     if least_placed.memory.total > budget.total:  # no placement makes it smaller
         return _settled(subject, least, least_placed, question, ladder[0])
-    for place in (placement.whole, placement.split):
+    for place in (first, placement.split) if free else (first,):
         for settings in ladder:
             placed = place(subject, settings, subject.memory(settings), budget)
             if placed and placement.fits(placed, budget):
@@ -106,6 +108,7 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
         threads=tuned.threads if tuned else machine.cpu.usable_threads,
         ubatch=ubatches[0],
         repack=repack,
+        gpu_layers=wish.gpu_layers or 0,
     )
     for context in sorted({min(tokens, most) for tokens in contexts}, reverse=True):
         rung = replace(first, context=context)
