@@ -30,7 +30,7 @@ class Llama:
             path, n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False
         )
         self._sample = self.llama.sample
-        self.llama.sample = self._timed
+        self.llama.sample = self._timed  # type: ignore[method-assign]  # looked on from outside
         self._times: list[float] = []
         self.reset()
 
