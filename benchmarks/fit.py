@@ -42,6 +42,8 @@ CGROUPS = Path("/sys/fs/cgroup/memory")
 PROMPT, ANSWER = 600, 32
 HOLDS, FALLS = 0.9, 0.5
 """Parts of the free rate: a pick that fits keeps the first, one too big falls below the second."""
+PATIENCE = 10
+"""So many times as long as without the limit an answer may take before it is cut short."""
 MARKS = ("<!-- fit -->", "<!-- end of fit -->")
 
 
@@ -104,11 +106,12 @@ def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> Trial:
     free, under, peak, failed = [], [], 0, ""
     for _ in range(rounds):
         _drop(path)
-        free.append(_run(candidate, path, None)[0])
+        free.append(_run(candidate, path)[0])
         _drop(path)
         try:
             with _limited(limit) as cgroup:
-                rate, peak = _run(candidate, path, cgroup)
+                patience = PATIENCE * ANSWER / free[-1]
+                rate, peak = _run(candidate, path, cgroup=cgroup, patience=patience)
         except subprocess.CalledProcessError as error:
             rate, failed = 0.0, "killed" if error.returncode < 0 else "refused"
         under.append(rate)
@@ -141,10 +144,21 @@ def picked(limit: int) -> tuple[Candidate, Candidate | None]:
     return pick, min(better, key=lambda one: one.quality, default=None)
 
 
-def _run(candidate: Candidate, path: Path, cgroup: Path | None) -> tuple[float, int]:
+def _run(
+    candidate: Candidate,
+    path: Path,
+    *,
+    cgroup: Path | None = None,
+    patience: float | None = None,
+) -> tuple[float, int]:
     """Give the rate of decoding, and the peak of the process in bytes."""
     settled = candidate.settled
-    talk = loaded.Talk(read=PROMPT, checkpoints=settled.memory.checkpoints, answer=ANSWER)
+    talk = loaded.Talk(
+        read=PROMPT,
+        checkpoints=settled.memory.checkpoints,
+        answer=ANSWER,
+        patience=patience,
+    )
     took = loaded.load(path, settled.settings, talk, cgroup=cgroup)
     assert took.decode_rate
     return took.decode_rate, took.peak

@@ -33,6 +33,8 @@ class Talk:
     """Bytes: as many checkpoints are made as these have room for."""
     answer: int = 0
     """Tokens decoded greedily."""
+    patience: float | None = None
+    """Seconds after which an answer is cut short; None waits for its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ def main(arguments: list[str]) -> None:
     for count in range(talk.checkpoints // engine.state_bytes()):
         kept.add(count, engine)
     if talk.answer:
-        rate = _answer(engine, at, talk.answer)
+        rate = _answer(engine, at, talk)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps(asdict(Loaded(buffers=engine.buffers, peak=peak, decode_rate=rate))))
 
@@ -87,11 +89,14 @@ def _read(engine: Any, count: int) -> int:  # noqa: ANN401 - an Engine, imported
     return at
 
 
-def _answer(engine: Any, at: int, count: int) -> float:  # noqa: ANN401 - the same
+def _answer(engine: Any, at: int, talk: Talk) -> float:  # noqa: ANN401 - the same
     start = time.perf_counter()
-    for step in range(count):
+    for step in range(talk.answer):
         engine.read([int(engine.logits().argmax())], at + step, logits=True)
-    return count / (time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        if talk.patience is not None and seconds > talk.patience:
+            break
+    return (step + 1) / seconds
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def plan(arch: Architecture, quant: str, *, budget: int | None = None) -> tuple[
 
 
 def _recipe(parts: tuple[Planned, ...], arch: Architecture, quant: str) -> tuple[Planned, ...]:
-    if quant in BLOCKS:
+    if quant in {"F32", "F16", *LADDER}:
         return tuple(replace(part, type=quant) if part.matrix else part for part in parts)
     if quant == "Q4_K_M":
         return tuple(

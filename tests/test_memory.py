@@ -52,6 +52,7 @@ any_settings = some.builds(
     kv_type=some.sampled_from(KV_TYPES),
     ubatch=some.sampled_from((64, 128, 256, 512)),
     repack=some.booleans(),
+    flash_attention=some.booleans(),
 )
 any_file = some.builds(
     FileFacts, bytes=some.integers(10**8, 10**10), repack=some.integers(0, 10**9)
@@ -129,12 +130,18 @@ ODD = (
 
 
 @pytest.mark.parametrize("shape", ODD)
-@pytest.mark.parametrize(("kv_type", "ubatch"), [("f16", 512), ("q8_0", 64)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(context=2048, ubatch=512),
+        Settings(context=2048, ubatch=64, kv_type="q8_0"),
+        Settings(context=2048, ubatch=128, flash_attention=False),
+    ],
+)
 def test_a_shape_in_no_catalogue_takes_what_the_engine_reports(
-    tmp_path: Path, shape: Architecture, kv_type: str, ubatch: int
+    tmp_path: Path, shape: Architecture, settings: Settings
 ) -> None:
     path = shapes.write(tmp_path / "odd.gguf", shape)
-    settings = Settings(context=2048, kv_type=kv_type, ubatch=ubatch)  # type: ignore[arg-type]
     reported = loaded.load(path, settings, loaded.Talk(read=1)).buffers
     weights = sum(tensor.bytes for tensor in read_model(path).header.tensors)
     memory = memory_sum(shape, FileFacts(bytes=0, weights=weights), settings)

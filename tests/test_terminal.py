@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +118,19 @@ def test_an_answer_that_streams_ends_as_its_markdown(
     assert seen.count("thinking,") == 1
     assert "**" not in seen
     assert max(map(len, shown)) <= columns
+
+
+def test_a_terminal_that_says_no_size_shows_what_is_open() -> None:
+    leader, follower = pty.openpty()  # 0 by 0, as a serial line is
+    script = Path(__file__).with_name("scripted.py")
+    with subprocess.Popen([sys.executable, script], stdout=follower, stderr=follower) as child:
+        os.close(follower)
+        seen = b""
+        with os.fdopen(leader, "rb", buffering=0) as screen, suppress(OSError):  # its end
+            while piece := screen.read(65536):
+                seen += piece
+    assert b"reading, 10 of 20 tokens" in seen
+    assert child.returncode == 0
 
 
 def test_control_c_at_the_prompt_warns_and_then_leaves(terminal: Terminal) -> None:

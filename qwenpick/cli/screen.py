@@ -41,8 +41,7 @@ class Screen:
 
     def draw(self, finished: Sequence[Line], live: Sequence[Line] = ()) -> None:
         """Write *finished* for good, and *live* below it; of too many live lines the last."""
-        # not shutil's: it believes COLUMNS, and a wrong width leaves old lines standing
-        columns, rows = os.get_terminal_size(self._stream.fileno())
+        columns, rows = _size(self._stream)
         room = max(rows - 1, 1)
         while live and _rows(live, columns) > room:
             live = live[1:]
@@ -68,16 +67,25 @@ class Screen:
         self._stream.flush()
 
 
+def _size(stream: IO[str]) -> tuple[int, int]:
+    """Give the columns and rows of a terminal; a serial line says 0, and then means the usual.
+
+    Not shutil's: it believes COLUMNS, and a wrong width leaves old lines standing.
+    """
+    columns, rows = os.get_terminal_size(stream.fileno())
+    return columns or 80, rows or 24
+
+
 def _written(line: Line, columns: int) -> str:
     """Write over what stood there, and clear the rest of the row.
 
     A line that fills its last row is not followed by a clear: the cursor then waits on the
     last column, and would wipe it out.
     """
-    full = line.width and line.width % max(columns, 1) == 0
+    full = line.width and line.width % columns == 0
     return line.text + ("" if full else _CLEAR_ROW) + "\n"
 
 
 def _rows(lines: Sequence[Line], columns: int) -> int:
     """Count the rows that lines take on a terminal of so many columns."""
-    return sum(max(1, -(-line.width // max(columns, 1))) for line in lines)
+    return sum(max(1, -(-line.width // columns)) for line in lines)

@@ -14,7 +14,7 @@ from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
-    from qwenpick.pick.wish import KvType
+    from qwenpick.pick.wish import Settings
 
 FLOAT, HALF, LONG = 4, 2, 8
 POSITIONS = 4
@@ -24,27 +24,34 @@ V_ROTATION = 64
 (llama-kv-cache.cpp, build_input_v_rot)."""
 
 
-def compute_bytes(arch: Architecture, *, context: int, ubatch: int, kv_type: KvType = "f16") -> int:
-    """Size the compute buffer for batches of *ubatch* tokens: the graph's results, and the mask.
+def compute_bytes(arch: Architecture, settings: Settings) -> int:
+    """Size the compute buffer for batches of `ubatch` tokens: the graph's results, and the mask.
 
     llama.cpp rotates the rows of a quantised KV cache, for which it keeps two matrices.
+    Without flash attention every head weighs every token of the context, in floats.
     """
-    batch = min(ubatch, _padded(context))
-    return graph_bytes(arch, batch, rotated=kv_type != "f16") + mask_bytes(context, batch)
+    cells, flash = _padded(settings.context), settings.flash_attention
+    batch = min(settings.ubatch, cells)
+    graph = graph_bytes(
+        arch, batch, rotated=settings.kv_type != "f16", weighed=0 if flash else cells
+    )
+    return graph + mask_bytes(settings)
 
 
-def mask_bytes(context: int, ubatch: int) -> int:
+def mask_bytes(settings: Settings) -> int:
     """Size the attention mask, of which a short conversation touches only its own part."""
-    return HALF * min(ubatch, _padded(context)) * _padded(context)
+    cells = _padded(settings.context)
+    element = HALF if settings.flash_attention else FLOAT  # llama-graph.cpp
+    return element * min(settings.ubatch, cells) * cells
 
 
-def input_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
+def input_bytes(arch: Architecture, settings: Settings) -> int:
     """Size what the host prepares where cards do the work: embedded tokens and the mask.
 
     llama.cpp logs it as the host's compute buffer beside a card's (ggml-backend.cpp keeps a
     graph's inputs on the host).
     """
-    return FLOAT * ubatch * arch.hidden + mask_bytes(context, ubatch)
+    return FLOAT * settings.ubatch * arch.hidden + mask_bytes(settings)
 
 
 def _padded(context: int) -> int:
@@ -52,29 +59,33 @@ def _padded(context: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def graph_bytes(shape: Architecture, batch: int, *, rotated: bool) -> int:
+def graph_bytes(shape: Architecture, batch: int, *, rotated: bool, weighed: int = 0) -> int:
     """Size the buffer for a batch, without the attention mask.
 
     Args:
         shape: The model's shape.
         batch: Tokens that are read at once.
         rotated: Whether the KV cache is quantised, for which llama.cpp rotates its rows.
+        weighed: Tokens whose weights are written out for each head; 0 with flash attention.
     """
-    return _Reading(shape, batch, rotated=rotated).size()
+    return _Reading(shape, batch, rotated=rotated, weighed=weighed).size()
 
 
 class _Reading:
     """The graph of reading a batch, as it is put together."""
 
-    def __init__(self, shape: Architecture, batch: int, *, rotated: bool) -> None:
+    def __init__(self, shape: Architecture, batch: int, *, rotated: bool, weighed: int) -> None:
         self.shape = shape
+        self.weighed = weighed
         self.graph = Graph()
         self.row = FLOAT * batch
         """Bytes of one number for each token."""
         self.tokens = self.graph.input(FLOAT * batch)
         self.graph.input(self.row * shape.hidden)  # embedded pictures: there, though unused
         self.positions = self.graph.input(POSITIONS * FLOAT * batch)
-        self.cells = self.graph.input(LONG * batch), self.graph.input(LONG * batch)
+        # without flash attention values are kept transposed, each number in a place of its own
+        values = shape.kv_heads * shape.head_dim if weighed else 1
+        self.cells = self.graph.input(LONG * batch), self.graph.input(LONG * batch * values)
         self.rotations: tuple[Result, ...] = ()
         if rotated:
             side = _largest_side(shape.head_dim)
@@ -130,12 +141,20 @@ class _Reading:
         key = self.rotated(graph.inplace(key, beside=(self.positions,)), 0)
         for row, cell in zip((key, value), self.cells, strict=True):
             graph.store(graph.view(row), cell)
-        answer = graph.step(self.row * width, graph.view(graph.view(query)))
-        answer = self.rotated(graph.view(answer), 1)
+        answer = self.rotated(graph.view(self.attended(graph.view(graph.view(query)))), 1)
         if gated:
             gate = graph.inplace(graph.step(self.row * width, graph.view(queries)))
             answer = graph.inplace(answer, gate)
         return self.product(shape.hidden, answer)
+
+    def attended(self, query: Result) -> Result:
+        """Weigh the values; without flash attention the weights are a result of their own."""
+        graph, width = self.graph, self.shape.heads * self.shape.head_dim
+        if not self.weighed:
+            return graph.step(self.row * width, query)
+        weights = graph.step(self.row * self.shape.heads * self.weighed, query)
+        answer = graph.step(self.row * width, graph.inplace(weights))
+        return graph.step(answer.bytes, graph.view(answer))
 
     def rotated(self, source: Result, which: int) -> Result:
         if not self.rotations:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 F32 = 4
 MASK_ELEMENT = 2
-"""The attention mask is in half floats where flash attention is on (llama-graph.cpp)."""
+"""The attention mask is in half floats; without flash attention in floats (llama-graph.cpp), and
+then more stays untouched than `predicted_peak` leaves off."""
 
 _KV_BLOCK: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
 """Elements and bytes of a block of each type (ggml-common.h)."""
@@ -111,9 +112,7 @@ def memory_sum(
         repack=file.repack if settings.repack else 0,
         kv_cache=kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
         recurrent_state=recurrent_state_bytes(arch),
-        compute=compute_bytes(
-            arch, context=settings.context, ubatch=settings.ubatch, kv_type=settings.kv_type
-        ),
+        compute=compute_bytes(arch, settings),
         output=output_bytes(arch),
         vision=vision,
         checkpoints=checkpoints,

@@ -128,11 +128,7 @@ def _on_cards(
     rest = min(first, shape.layers)
     shares.append(Share(layers=rest, bytes=blocks * rest // shape.layers))
     copies = output if shape.tied_embeddings else 0
-    on_host = (
-        memory.compute
-        if rest
-        else input_bytes(shape, context=settings.context, ubatch=settings.ubatch)
-    )
+    on_host = memory.compute if rest else input_bytes(shape, settings)
     compute = on_host + sum(memory.compute for share in shares[:-1] if share.bytes)
     placed = replace(
         memory,
