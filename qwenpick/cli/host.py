@@ -16,8 +16,8 @@ from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
 from qwenpick.run.chat import Conversation
 from qwenpick.run.constraint import masks
-from qwenpick.run.engine import version
 from qwenpick.run.manner import Manner, Speaker
+from qwenpick.run.native import version
 from qwenpick.run.session import Session
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwenpick.hardware import measured
 from qwenpick.hardware.machine import Measurement
-from qwenpick.run.engine import version
+from qwenpick.run.native import version
 
 if TYPE_CHECKING:
     from pathlib import Path
