@@ -96,7 +96,14 @@ class ChatHost:
             opened = self.opened
             size = opened.model.size if opened.model else None
             with suppress(OSError):  # a home that can't be written to
-                rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
+                rates.keep(
+                    opened.path,
+                    opened.settings,
+                    found,
+                    size=size,
+                    quant=opened.quant,
+                    weight=rates.OF_TURN,
+                )
 
     def save(self, name: str) -> str:
         """Keep it by a name; gives the name."""
