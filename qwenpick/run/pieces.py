@@ -69,8 +69,8 @@ class Prompt:
         return sum(piece.n_tokens for piece in self.pieces)
 
 
-def agreeing(one: Sequence[Piece], other: Sequence[Piece]) -> int:
-    """Count the first pieces in which two prompts agree."""
+def agreeing(one: Sequence[object], other: Sequence[object]) -> int:
+    """Count the first pieces, or tokens, in which two prompts agree."""
     count = 0
     for mine, theirs in zip(one, other, strict=False):
         if mine != theirs:
