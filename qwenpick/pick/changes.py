@@ -16,7 +16,7 @@ from qwenpick.pick.settle import CONTEXTS, Question
 from qwenpick.pick.subject import FOUR_BITS, bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from qwenpick.pick.wish import Wish
 
@@ -30,29 +30,92 @@ def changes(candidates: Candidates, pick: Candidate) -> Iterator[str]:
         for one in candidates.walk(lambda _, file: bits(file.quant) >= FOUR_BITS)
         if one.quality > pick.quality
     ]
-    yield from _with_memory(candidates, better)
-    yield from _with_speed(candidates, better)
+    alone = [*_with_memory(candidates, pick, better), *_with_speed(candidates, pick, better)]
+    yield from alone or _with_both(candidates, pick, better)
     yield from _on_the_card(candidates, pick)
     yield from _with_shorter_context(candidates, pick)
 
 
-def _with_memory(candidates: Candidates, better: list[Candidate]) -> Iterator[str]:
+def _with_memory(candidates: Candidates, pick: Candidate, better: list[Candidate]) -> Iterator[str]:
     """Find the least memory more that wins; with cards, it is the first card's."""
-    question, budget = candidates.question, candidates.question.budget
-    short = sorted(
-        (one.settled.memory.total - budget.total, one.name)
+    return _won(
+        candidates,
+        pick,
+        (
+            (f"{units.memory(more)} more", _richer(candidates.question, more), one)
+            for more, one in _too_big(candidates, better)
+        ),
+    )
+
+
+def _with_speed(candidates: Candidates, pick: Candidate, better: list[Candidate]) -> Iterator[str]:
+    """Find the floor of speed that lets a better file in."""
+    wish = candidates.question.wish
+    slow = sorted(
+        ((_floored(one.settled.speed.decode), one) for one in better),
+        key=lambda pair: -pair[0],
+    )
+    return _won(
+        candidates,
+        pick,
+        (
+            (f"--min-speed {speed:g}", replace(wish, min_speed=speed), one)
+            for speed, one in slow
+            if speed
+        ),
+    )
+
+
+def _with_both(candidates: Candidates, pick: Candidate, better: list[Candidate]) -> Iterator[str]:
+    """Find what wins with more memory and a lower floor, where neither does alone."""
+    return _won(
+        candidates,
+        pick,
+        (
+            (
+                f"{units.memory(more)} more, --min-speed {speed:g},",
+                replace(_richer(candidates.question, more), min_speed=speed),
+                one,
+            )
+            for more, one in _too_big(candidates, better)
+            if (speed := _floored(one.settled.speed.decode))
+        ),
+    )
+
+
+def _won(
+    candidates: Candidates, pick: Candidate, tries: Iterable[tuple[str, Wish, Candidate]]
+) -> Iterator[str]:
+    """Ask each question again; say the nearest that wins, and the nearest of another size."""
+    said = False
+    for words, wish, one in tries:
+        other = one.model is not pick.model
+        if not other and said:
+            continue
+        won = choose(candidates.asked(wish))
+        if won and won.name == one.name:
+            yield f"{words} and it is {one.name}"
+            if other:
+                return
+            said = True
+
+
+def _too_big(candidates: Candidates, better: list[Candidate]) -> list[tuple[int, Candidate]]:
+    """Give the better files that do not fit, and the bytes that each needs more, least first."""
+    budget = candidates.question.budget.total
+    short = (
+        (_rounded_up(one.settled.memory.total - budget), one)
         for one in better
         if one.verdict == "too-big"
     )
-    for missing, name in short:
-        more = _rounded_up(missing)
-        if budget.devices and not budget.pooled:
-            wish = replace(question.wish, vram=budget.devices[0].budget + more)
-        else:
-            wish = replace(question.wish, ram=budget.host + more)
-        if more > 0 and _pick(question, wish) == name:
-            yield f"{units.memory(more)} more and it is {name}"
-            return
+    return sorted((pair for pair in short if pair[0] > 0), key=lambda pair: pair[0])
+
+
+def _richer(question: Question, more: int) -> Wish:
+    budget = question.budget
+    if budget.devices and not budget.pooled:
+        return replace(question.wish, vram=budget.devices[0].budget + more)
+    return replace(question.wish, ram=budget.host + more)
 
 
 def _rounded_up(size: int) -> int:
@@ -61,18 +124,9 @@ def _rounded_up(size: int) -> int:
     return -(-size // step) * step
 
 
-def _with_speed(candidates: Candidates, better: list[Candidate]) -> Iterator[str]:
-    """Find the floor of speed that lets a better file in."""
-    slow = sorted(
-        ((one.settled.speed.decode, one.name) for one in better if one.settled.speed.decode),
-        reverse=True,
-    )
-    for decode, name in slow:
-        speed = math.floor(decode * TENTHS) / TENTHS
-        wish = replace(candidates.question.wish, min_speed=speed)
-        if speed > 0 and _pick(candidates.question, wish) == name:
-            yield f"--min-speed {speed:g} and it is {name}"
-            return
+def _floored(decode: float | None) -> float:
+    """Give the floor of speed to type for a rate: to a tenth, so that the rate reaches it."""
+    return math.floor((decode or 0) * TENTHS) / TENTHS
 
 
 def _on_the_card(candidates: Candidates, pick: Candidate) -> Iterator[str]:
@@ -102,8 +156,3 @@ def _with_shorter_context(candidates: Candidates, pick: Candidate) -> Iterator[s
         if one.settled.fits and one.settled.settings.kv_type == "f16":
             yield f"a context of {units.context(context)} and the KV cache stays f16"
             return
-
-
-def _pick(question: Question, wish: Wish) -> str | None:
-    found = choose(Candidates(replace(question, wish=wish)))
-    return found.name if found else None

@@ -6,7 +6,7 @@ the first file that will do; what it did not need to look at, it does not look a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qwenpick.catalog.model import Model, WeightsFile
-    from qwenpick.pick.wish import Use
+    from qwenpick.pick.wish import Use, Wish
 
 FLOORS: dict[Use, float] = {"chat": 7.0, "agent": 7.0, "mobile": 10.0, "iot": 10.0}
 """Tokens per second below which nobody wants to wait for a use; others have none."""
@@ -88,6 +88,12 @@ class Candidates:
                 hint="See them all: qwenpick recommend --all",
             )
         return sorted(rows, key=lambda row: (-row[2], row[1].bytes, not row[1].bytes_exact))
+
+    def asked(self, wish: Wish) -> Candidates:
+        """Give the same files for a wish with another memory or floor of speed."""
+        again = Candidates(replace(self.question, wish=wish))
+        again.files = self.files
+        return again
 
     def of(self, model: Model, file: WeightsFile, score: float, *, last: bool = False) -> Candidate:
         """Settle a file, once."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
-from qwenpick.errors import NothingFitsError
 from qwenpick.pick.changes import changes
 from qwenpick.pick.choose import Candidate, Candidates, choose
 from qwenpick.pick.guide import GuideRow, row_for
+from qwenpick.pick.nothing import nothing
 from qwenpick.pick.settle import CONTEXTS, Question
 from qwenpick.pick.subject import FOUR_BITS, bits
 
@@ -100,7 +99,7 @@ def recommend(question: Question, *, everything: bool = False) -> Recommendation
     candidates = Candidates(question)
     pick = choose(candidates)
     if pick is None:
-        raise _nothing(candidates)
+        raise nothing(candidates)
     row = row_for(question.machine, question.wish)
     others = list(_all(candidates) if everything else _best_of_each(candidates, pick))
     return Recommendation(
@@ -207,6 +206,7 @@ def _notes(candidates: Candidates, pick: Candidate) -> Iterator[str]:
         yield "The speed is unknown here; qwenpick bench measures it."
     elif speed.basis == "reference":
         yield "The speed is that of similar processors; qwenpick bench measures this one."
+    yield from _below_four_bits(candidates, pick)
     if not pick.file.bytes_exact:
         yield "The size of this file is rounded; the hub gives the exact one when it is pulled."
     machine = candidates.question.machine
@@ -219,30 +219,21 @@ def _notes(candidates: Candidates, pick: Candidate) -> Iterator[str]:
             )
 
 
-def _nothing(candidates: Candidates) -> NothingFitsError:
-    question = candidates.question
-    every = list(candidates.walk(lambda *_: True, last=True))
-    budget = question.budget.said
-    fitting = [one for one in every if one.settled.fits]
-    if fitting and question.wish.min_speed is not None:
-        known = [one for one in fitting if one.settled.speed.decode is not None]
-        if not known:
-            return NothingFitsError(
-                "The speed of this machine is unknown, so --min-speed can't be promised.",
-                hint="Measure it: qwenpick bench",
+def _below_four_bits(candidates: Candidates, pick: Candidate) -> Iterator[str]:
+    """Say of a larger size that fits below 4 bits alone what it would be."""
+    models = list(candidates.question.catalog.models)
+    for model in models[models.index(pick.model) + 1 :]:
+        fitting = [
+            one
+            for one in candidates.walk(lambda *_: True)
+            if one.model is model and one.settled.fits
+        ]
+        if fitting and all(bits(one.file.quant) < FOUR_BITS for one in fitting):
+            best = fitting[0]
+            but = (
+                f"its answers are not as good as {pick.name}'s"
+                if best.quality < pick.quality
+                else "that is for where nothing else fits"
             )
-        fastest = max(known, key=lambda one: one.settled.speed.decode or 0)
-        rate = units.rate(fastest.settled.speed.decode or 0)
-        return NothingFitsError(
-            f"Nothing reaches {question.wish.min_speed:g} tokens/s here: the fastest, "
-            f"{fastest.name}, makes about {rate}.",
-            hint=f"Try --min-speed {math.floor(fastest.settled.speed.decode or 0)}, or see "
-            "them all: qwenpick recommend --all",
-        )
-    least = min(every, key=lambda one: one.settled.memory.total)
-    need = least.settled.memory.total
-    return NothingFitsError(
-        f"Nothing fits {budget}: the smallest, {least.name} with a context of "
-        f"{units.context(least.settled.settings.context)}, takes {units.memory(need)}.",
-        hint=f"See what would: qwenpick recommend --ram {-(-need // units.MIB)}M",
-    )
+            yield f"{model.size.upper()} fits only below 4 bits, as {best.file.quant}: {but}."
+            return

@@ -40,6 +40,11 @@ lays into the part of the attention mask that a short conversation does not use.
 CELL = 80
 """The engine's book-keeping for each token of the context."""
 
+DEVICE_CONTEXT = 456 << 20
+"""What the engine's library holds on a card beside its buffers: 451 to 456 MiB on three RTX 4090
+("unaccounted" in https://github.com/ggml-org/llama.cpp/pull/15860). Of other cards it is not
+known, and the same is taken."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:

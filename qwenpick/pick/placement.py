@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwenpick.pick.compute import input_bytes
+from qwenpick.pick.memory import DEVICE_CONTEXT
 from qwenpick.pick.speed import Share
 
 if TYPE_CHECKING:
@@ -123,17 +124,19 @@ def _on_cards(
         layers = min(stop, shape.layers) - start
         read = blocks * layers // shape.layers + (output if stop > shape.layers > start - 1 else 0)
         kept = _kept(subject, memory, start, min(stop, shape.layers))
-        used.append((device.name, read + kept + (memory.compute if stop > start else 0)))
+        beside = memory.compute + DEVICE_CONTEXT if stop > start else 0
+        used.append((device.name, read + kept + beside))
         shares.append(Share(layers=layers, bytes=read, gpu=device.index))
     rest = min(first, shape.layers)
     shares.append(Share(layers=rest, bytes=blocks * rest // shape.layers))
     copies = output if shape.tied_embeddings else 0
     on_host = memory.compute if rest else input_bytes(shape, settings)
-    compute = on_host + sum(memory.compute for share in shares[:-1] if share.bytes)
+    busy = sum(1 for share in shares[:-1] if share.bytes)
     placed = replace(
         memory,
         weights=memory.weights + copies,
-        compute=compute,
+        compute=on_host + busy * memory.compute,
+        overhead=memory.overhead + busy * DEVICE_CONTEXT,
         repack=memory.repack if rest else 0,
         devices=tuple(used),
     )

@@ -78,19 +78,23 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
         last_resort: Whether a context of 4k will do.
     """
     budget = question.budget
-    ladder = list(_ladder(subject, question, last_resort=last_resort))
-    least = ladder[-1]
+    steps = _ladder(subject, question, last_resort=last_resort)
     free = question.wish.gpu_layers is None
-    first = placement.whole if free else placement.demanded
-    least_placed = first(subject, least, subject.memory(least), budget)
-    if least_placed.memory.total > budget.total:  # no placement makes it smaller
-        return _settled(subject, least, least_placed, question, ladder[0])
-    for place in (first, placement.split) if free else (first,):
-        for settings in ladder:
-            placed = place(subject, settings, subject.memory(settings), budget)
-            if placed and placement.fits(placed, budget):
-                return _settled(subject, settings, placed, question, ladder[0])
-    return _settled(subject, least, least_placed, question, ladder[0])
+    place_whole = placement.whole if free else placement.demanded
+    first = next(steps)
+    placed = place_whole(subject, first, subject.memory(first), budget)
+    if placement.fits(placed, budget):  # as most do: the ladder is not looked at
+        return _settled(subject, first, placed, question, first)
+    ladder = [first, *steps]
+    least = ladder[-1]
+    least_placed = place_whole(subject, least, subject.memory(least), budget)
+    if least_placed.memory.total <= budget.total:  # else no placement makes it smaller
+        for place in (place_whole, placement.split) if free else (place_whole,):
+            for settings in ladder:
+                one = place(subject, settings, subject.memory(settings), budget)
+                if one and placement.fits(one, budget):
+                    return _settled(subject, settings, one, question, first)
+    return _settled(subject, least, least_placed, question, first)
 
 
 def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Iterator[Settings]:
