@@ -23,7 +23,7 @@ from qwenpick.run.manner import Manner, Meter, Speaker
 from qwenpick.run.reply import Reply
 from qwenpick.run.sampling import Sampler, values_for
 from qwenpick.run.tools import ToolReader, for_template
-from qwenpick.run.transcript import Transcript
+from qwenpick.run.transcript import Transcript, questions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,7 @@ class Conversation(Transcript):
         last = self._last_question()
         content = self.messages[last]["content"]
         self.messages = self.messages[:last]
-        self.window = min(self.window, *self._turn_starts(0)[-1:], len(self.messages))
+        self.window = min(self.window, *questions(self.messages)[-1:], len(self.messages))
         return content if isinstance(content, str) else str(content[-1]["text"])
 
     def edit(self, text: str) -> Iterator[Event]:

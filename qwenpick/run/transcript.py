@@ -47,49 +47,59 @@ class Transcript:
     def take_up(self, messages: list[dict[str, Any]], window: int) -> None:
         """Go on with kept messages; all of them are seen again where the context holds them."""
         self.messages, self.window = messages, 0
-        if messages and self._prompt().n_tokens > self.engine.n_ctx - self._reserve:
+        if messages and self._prompt(messages).n_tokens > self._limit:
             self.window = window
 
     def next_prompt(self) -> Prompt:
         """Give what the next prompt begins with, whatever will be said."""
-        one, other = (self._prompt([{"role": "user", "content": text}]) for text in ("a", "b"))
-        count = agreeing(one.pieces, other.pieces)
-        starts = tuple(start for start in one.starts if start < count)
-        return replace(one, pieces=one.pieces[:count], starts=starts)
+        one, other = ([*self.messages, {"role": "user", "content": text}] for text in ("a", "b"))
+        prompt, window = self._fitted(one)
+        count = agreeing(prompt.pieces, self._prompt(other[window:]).pieces)
+        starts = tuple(start for start in prompt.starts if start < count)
+        return replace(prompt, pieces=prompt.pieces[:count], starts=starts)
 
     def fitting_prompt(self) -> tuple[Prompt, int]:
         """Give the prompt, and how many messages had to leave the window for it.
 
-        Where it outgrows the window, the oldest turns go until half is free; the system prompt
-        stays.
-
         Raises:
             RunError: The last message alone is too long.
         """
-        whole, before = self.engine.n_ctx, self.window
-        prompt = self._prompt()
-        starts = self._turn_starts(self.window)[1:]
-        limit = whole - self._reserve
-        while prompt.n_tokens > limit and starts:
-            limit = whole // 2
-            self.window = starts.pop(0)
-            prompt = self._prompt()
-        if prompt.n_tokens > whole - self._reserve:
+        prompt, window = self._fitted(self.messages)
+        if prompt.n_tokens > self._limit:
+            whole = self.engine.n_ctx
             raise RunError(
                 f"This takes {prompt.n_tokens:,} tokens, and the window has {whole:,}, of which "
-                f"{self._reserve:,} are for the answer.",
+                f"{whole - self._limit:,} are for the answer.",
                 hint="Say it in parts"
                 + (f", or with a longer one: {self.longer}" if self.longer else "."),
             )
-        return prompt, self.window - before
+        dropped, self.window = window - self.window, window
+        return prompt, dropped
+
+    def _fitted(self, messages: Sequence[Mapping[str, Any]]) -> tuple[Prompt, int]:
+        """Give the prompt of *messages*, and where the window begins for it.
+
+        Where it outgrows the window, the oldest turns go until half is free; the system prompt
+        stays.
+        """
+        window, limit = self.window, self._limit
+        prompt = self._prompt(messages[window:])
+        starts = [start for start in questions(messages) if start > window]
+        while prompt.n_tokens > limit and starts:
+            limit = self.engine.n_ctx // 2
+            window = starts.pop(0)
+            prompt = self._prompt(messages[window:])
+        return prompt, window
 
     @property
-    def _reserve(self) -> int:
-        return min(self.manner.limits.max_tokens or _RESERVE, _RESERVE, self.engine.n_ctx // 4)
+    def _limit(self) -> int:
+        """Tokens that a prompt may have: the rest is for the answer."""
+        whole = self.engine.n_ctx
+        return whole - min(self.manner.limits.max_tokens or _RESERVE, _RESERVE, whole // 4)
 
-    def _prompt(self, extra: Sequence[Mapping[str, Any]] = ()) -> Prompt:
+    def _prompt(self, messages: Sequence[Mapping[str, Any]]) -> Prompt:
         system = [{"role": "system", "content": self.system}] if self.system else []
-        seen = [*system, *self.messages[self.window :], *extra]
+        seen = [*system, *messages]
         keys = [
             part["image"]
             for message in seen
@@ -104,15 +114,13 @@ class Transcript:
             pictures=[self.pictures[key] for key in keys],
         )
 
-    def _turn_starts(self, begin: int) -> list[int]:
-        return [
-            index
-            for index, message in enumerate(self.messages)
-            if index >= begin and message["role"] == "user"
-        ]
-
     def _last_question(self) -> int:
-        starts = self._turn_starts(0)
-        if not starts:
+        found = questions(self.messages)
+        if not found:
             raise UsageError("Nothing was said yet.")
-        return starts[-1]
+        return found[-1]
+
+
+def questions(messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Tell where turns begin."""
+    return [index for index, message in enumerate(messages) if message["role"] == "user"]
