@@ -92,7 +92,7 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
     """Write a file, and load it under every setting of the plan."""
     size, quant = model.split(":")
     path = shapes.write_size(folder / f"{size}-{quant}.gguf", size, quant)
-    header = read_model(path).header
+    tensors = read_model(path).tensors
     features = probe().cpu.features
     for context, kv_type, ubatch, repack, fill in PLAN[model]:
         settings = Settings(
@@ -106,8 +106,8 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
         took = loaded.load(path, settings, loaded.Talk(read=read))
         yield Row(
             model=model,
-            weights=sum(tensor.bytes for tensor in header.tensors),
-            repack=repacked_bytes(header, features) if repack else 0,
+            weights=sum(tensor.bytes for tensor in tensors),
+            repack=repacked_bytes(tensors, features) if repack else 0,
             settings=settings,
             read=read,
             buffers=took.buffers,

@@ -1,9 +1,9 @@
 """A pull of 1 GB from loopback, against `hf download`: time, with the sha256, and memory.
 
-    python benchmarks/pull.py [--gigabytes 1] [--rounds 3]
+    python benchmarks/pull.py [--gigabytes 1] [--rounds 3] [--chunked]
 
 Both fetch the same file from the same hub (tests/hub_server.py, a process of its own) into empty
-caches, in turn. Prints a table, then JSON.
+caches, in turn; with --chunked from its chunk store (xet). Prints a table, then JSON.
 """
 
 from __future__ import annotations
@@ -33,9 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chunked", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        runs = measure(Path(folder), int(options.gigabytes * 10**9), options.rounds)
+        size = int(options.gigabytes * 10**9)
+        runs = measure(Path(folder), size, options.rounds, chunked=options.chunked)
     ours, theirs = runs["qwenpick pull"], runs["hf download"]
     ratio = statistics.median(a[0] / b[0] for a, b in zip(ours, theirs, strict=True))
     print(f"{'':16}{'seconds':>10}{'peak MiB':>10}")
@@ -46,11 +48,18 @@ def main() -> None:
     print(json.dumps({"ratio": ratio, "runs": runs}))
 
 
-def measure(folder: Path, size: int, rounds: int) -> dict[str, list[tuple[float, int]]]:
+def measure(
+    folder: Path, size: int, rounds: int, *, chunked: bool
+) -> dict[str, list[tuple[float, int]]]:
     """Give seconds and peak bytes of each run, by command."""
     write_model(folder / "hub" / REPO / FILE, size)
     with subprocess.Popen(
-        [sys.executable, HERE.parent / "tests" / "hub_server.py", folder / "hub"],
+        [
+            sys.executable,
+            HERE.parent / "tests" / "hub_server.py",
+            folder / "hub",
+            *(["--chunked"] if chunked else []),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     ) as server:

@@ -5,9 +5,10 @@
     mirrors ask   POST /api/models/OWNER/REPO/paths-info/REV
     its bytes     GET  /cdn/SHA256                             ranges
     ModelScope    GET  /api/v1/models/OWNER/REPO/repo[/files]
+    chunk store   GET  /api/models/OWNER/REPO/xet-read-token/REV, then chunk_store.py
 
 A fault is a name in `Hub.faults`, met by each request of the kind that it belongs to; as a
-script it serves a folder of OWNER/REPO/NAME: python hub_server.py FOLDER [PORT].
+script it serves a folder of OWNER/REPO/NAME: python hub_server.py FOLDER [PORT] [--chunked].
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import chunk_store
 
 COMMIT = "c" * 40
 _PIECE = 1 << 18
@@ -38,6 +41,8 @@ class Hub(ThreadingHTTPServer):
         self.faults: set[str] = set()
         self.asked: list[str] = []
         self.sent = 0
+        self.chunked = False
+        """Whether it says that its files are in the chunk store, too."""
         self.seconds_a_piece = 0.0
         self.times = 0
         """How often a fault that passes has been met."""
@@ -75,6 +80,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if path.startswith("/api/v1/models/"):
             self._modelscope(path)
+        elif "/xet-read-token/" in path:
+            self._json({"accessToken": "chunks", "exp": int(time.time()) + 900, "casUrl": hub.url})
+        elif path.startswith(("/v1/reconstructions/", "/xorb/")):
+            self._chunks(path)
         elif path.startswith("/api/models/"):
             self._info(path.removeprefix("/api/models/"))
         elif path.startswith("/cdn/"):
@@ -180,6 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
                 "X-Linked-Size": str(file.stat().st_size),
                 "ETag": f'"{sha256}"',
             }
+            if self.server.chunked:
+                token = f"{self.server.url}/api/models/{repo}/xet-read-token/{COMMIT}"
+                headers |= {"X-Xet-Hash": sha256, "Link": f'<{token}>; rel="xet-auth"'}
             self._answer(302, b"", headers)
 
     def _modelscope(self, path: str) -> None:
@@ -200,6 +212,33 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"Code": 200, "Success": True, "Data": {"Files": entries}})
         else:
             self._bytes(files[query["FilePath"][0]])
+
+    def _chunks(self, path: str) -> None:
+        """Answer as the chunk store."""
+        hub, faults = self.server, self.server.faults
+        _, kind, *rest = path.split("/")
+        sha256 = rest[-1] if kind == "v1" else rest[0]
+        file = next(file for file, known in hub.sums.items() if known == sha256)
+        begin, end = (int(at) for at in self.headers["Range"].removeprefix("bytes=").split("-"))
+        if "no-chunks" in faults or self.headers.get("Authorization", "").startswith("Bearer hf_"):
+            self._answer(403, b"")
+            return
+        if kind == "v1":
+            end = min(end, file.stat().st_size - 1)
+            self._json(chunk_store.plan(file, (begin, end), f"{hub.url}/xorb/{sha256}"))
+            return
+        hub.times += 1
+        if "chunks-end" in faults and hub.times > 3:
+            self._answer(403, b"")
+            return
+        self.send_response(206)
+        self.send_header("Content-Length", str(end - begin + 1))
+        self.end_headers()
+        for chunk in chunk_store.chunks(file, int(rest[1]), (begin, end)):
+            wrong = chunk[:-1] + bytes([chunk[-1] ^ 1]) if "wrong-chunks" in faults else chunk
+            self.wfile.write(wrong)
+            hub.sent += len(chunk)
+            time.sleep(hub.seconds_a_piece / 4)
 
     def _bytes(self, path: Path) -> None:
         faults, total = self.server.faults, path.stat().st_size
@@ -287,8 +326,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve a folder of OWNER/REPO/NAME as a hub.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int, nargs="?", default=0)
+    parser.add_argument("--chunked", action="store_true", help="offer a chunk store (xet), too")
     options = parser.parse_args()
     hub = Hub(options.port)
+    hub.chunked = options.chunked
     for path in sorted(options.folder.glob("*/*/*")):
         hub.add("/".join(path.relative_to(options.folder).parts[:2]), path)
     sys.stdout.write(hub.url + "\n")

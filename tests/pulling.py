@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import shapes
@@ -17,24 +18,33 @@ from qwenpick.catalog.table import PACKAGED
 REPO = "unsloth/Qwen3.5-0.8B-GGUF"
 FILE = "Qwen3.5-0.8B-Q4_K_M.gguf"
 TINY = Architecture(
-    hidden=64, layers=4, full_attention_layers=1, heads=2, kv_heads=1, head_dim=32, ffn=128,
-    vocab=640, context=4096, linear_key_heads=2, linear_value_heads=2, linear_key_dim=32,
-    linear_value_dim=32, linear_conv_kernel=4,
+    hidden=256, layers=4, full_attention_layers=1, heads=4, kv_heads=1, head_dim=64, ffn=256,
+    vocab=640, context=4096, linear_key_heads=2, linear_value_heads=4, linear_key_dim=64,
+    linear_value_dim=64, linear_conv_kernel=4,
 )  # fmt: skip
 
 
-def model_file(path: Path, size: int = 1 << 21, seed: int = 0) -> Path:
+def model_file(
+    path: Path,
+    size: int = 1 << 21,
+    seed: int = 0,
+    *,
+    arch: Architecture = TINY,
+    quant: str = "Q4_K_M",
+) -> Path:
     """Write a GGUF of the family, filled up to *size* with bytes that repeat nowhere."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    shapes.write(path, TINY, "F16")
+    shapes.write(path, arch, quant)
     with path.open("ab") as file:
         file.write(random.Random(seed).randbytes(max(size - path.stat().st_size, 0)))  # noqa: S311
     return path
 
 
 def table(path: Path, *, size: int, sha256: str | None) -> Path:
-    """Write a table in which the 0.8B's Q4_K_M is a file of our own."""
+    """Write a table in which the 0.8B's Q4_K_M is a file of our own, of our tiny shape."""
     document = json.loads(PACKAGED.read_text(encoding="utf-8"))
+    arch = document["sizes"]["0.8b"]["arch"]
+    arch |= {slot.name: getattr(TINY, slot.name) for slot in fields(TINY) if slot.name in arch}
     file = document["sizes"]["0.8b"]["files"]["Q4_K_M"]
     file |= {"bytes": size, "exact": True}
     file.pop("sha256", None)

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import engines
 import pytest
+import shapes
 
 from qwenpick.cli.app import main
 from qwenpick.errors import RunError
@@ -269,3 +271,19 @@ def test_no_harmed_state_is_handed_to_the_engine(tmp_path: Path) -> None:
         harmed.write_bytes(broken)
         assert state.load(talk.reader, harmed, owner)
     assert state.load(talk.reader, whole, owner) is None
+
+
+def test_a_block_that_predicts_further_tokens_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = replace(shapes.TINY, mtp_layers=1)
+    with_block = shapes.write(tmp_path / "more.gguf", more, "F32")
+    assert with_block.stat().st_size > engines.tiny().stat().st_size
+    said = []
+    for model in (engines.tiny(), with_block):
+        arguments = ("-p", "hello", "--max-tokens", "16", "--temperature", "0", "--no-save")
+        assert chat(str(model), *arguments, "--json") == 0
+        document = json.loads(capsys.readouterr().out)
+        memory = document["memory"]
+        said.append((document["turns"][0]["reply"], memory["predicted"], memory["buffers"]))
+    assert said[0] == said[1]

@@ -15,7 +15,7 @@ from qwenpick.run.reply import Loop, Splitter
 
 
 @given(seed=st.integers(0, 999), count=st.sampled_from([1, 20, 100]), size=st.integers(9, 5000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_largest_are_found_in_one_walk(seed: int, count: int, size: int) -> None:
     logits = np.random.default_rng(seed).normal(size=size).astype(np.float32)
     found = sampling.largest(logits, count)

@@ -126,6 +126,7 @@ ODD = (
     shapes.TINY,
     replace(shapes.TINY, hidden=1024, heads=2, ffn=2048, linear_key_heads=1, linear_value_heads=1),
     replace(shapes.TINY, heads=16, head_dim=128, linear_key_heads=8, linear_value_heads=16),
+    replace(shapes.TINY, mtp_layers=1),
 )
 
 
@@ -143,7 +144,7 @@ def test_a_shape_in_no_catalogue_takes_what_the_engine_reports(
 ) -> None:
     path = shapes.write(tmp_path / "odd.gguf", shape)
     reported = loaded.load(path, settings, loaded.Talk(read=1)).buffers
-    weights = sum(tensor.bytes for tensor in read_model(path).header.tensors)
+    weights = sum(tensor.bytes for tensor in read_model(path).tensors)
     memory = memory_sum(shape, FileFacts(bytes=0, weights=weights), settings)
     for part, size in reported.items():
         # the engine reports in hundredths of a MiB
@@ -153,10 +154,10 @@ def test_a_shape_in_no_catalogue_takes_what_the_engine_reports(
 def test_the_repacked_copy_is_known_from_the_header(tmp_path: Path) -> None:
     shape = replace(shapes.TINY, hidden=256, ffn=512, linear_key_dim=64, linear_value_dim=64)
     path = shapes.write(tmp_path / "k.gguf", shape, "Q4_K")
-    header = read_model(path).header
-    matrices = sum(t.bytes for t in header.tensors if t.type == "Q4_K" and t.shape[1] % 8 == 0)
-    assert repacked_bytes(header, ("avx2",)) == matrices
-    assert repacked_bytes(header, ()) == 0
+    tensors = read_model(path).tensors
+    matrices = sum(t.bytes for t in tensors if t.type == "Q4_K" and t.shape[1] % 8 == 0)
+    assert repacked_bytes(tensors, ("avx2",)) == matrices
+    assert repacked_bytes(tensors, ()) == 0
 
 
 def test_the_graph_needs_no_more_layers_than_were_laid_out() -> None:

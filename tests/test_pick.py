@@ -54,9 +54,7 @@ wishes = st.builds(
     size=st.sampled_from([None, "0.8b", "9b"]),
     gpu_layers=st.sampled_from([None, None, 0, 7, 99]),
 )
-sample = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+sample = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def pick(machine: Machine, wish: Wish) -> Candidate | None:

@@ -79,9 +79,30 @@ def test_a_dry_run_shows_and_fetches_nothing(
     assert main(["pull", "0.8b:Q4_K_M", "--dry-run", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["missing"] == 1 << 21
-    assert document["sha256"] == catalogue
+    assert (document["sha256"], document["basis"]) == (catalogue, "hub")
     assert hub.sent == 0
     assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize("line", ["offline", "gone"])
+def test_a_dry_run_without_a_hub_shows_the_tables_word(
+    line: str, hub: Hub, catalogue: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    if line == "offline":
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert main(["pull", "0.8b", "--q4", "--dry-run", "--json"]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["basis"], document["missing"], document["sha256"]) == (
+        "table", 1 << 21, catalogue,
+    )  # fmt: skip
+    assert document["revision"] == COMMIT
+    assert "the table's word" in err
+    assert not hub.asked
+    assert main(["pull", "0.8b", "--q4"]) == 4
+    assert main(["pull", "owner/repo:Q4_K_M", "--dry-run"]) == 4
 
 
 def test_other_bytes_than_the_catalogues_are_refused_before_they_come(
@@ -111,8 +132,8 @@ def test_split_files_come_whole_and_a_projector_beside_them(
 ) -> None:
     for part in (1, 2):
         name = f"Big-Q8_0-{part:05}-of-00002.gguf"
-        hub.add("o/big", pulling.model_file(tmp_path / "hub" / name, 1 << 16, part))
-    hub.add("o/big", pulling.model_file(tmp_path / "hub" / "mmproj-F16.gguf", 1 << 16, 9))
+        hub.add("o/big", pulling.model_file(tmp_path / "hub" / name, 1, part, quant="Q8_0"))
+    hub.add("o/big", pulling.model_file(tmp_path / "hub" / "mmproj-F16.gguf", 1, 9))
     assert main(["pull", "o/big:Q8_0", "--vision"]) == 0
     path = Path(capsys.readouterr().out.strip())
     assert path.name.endswith("-00001-of-00002.gguf")
@@ -241,7 +262,7 @@ def test_a_model_of_another_family_is_set_aside_and_stays_refused(
 def test_a_repository_is_gone_with_its_last_file(
     hub: Hub, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    hub.add(REPO, pulling.model_file(tmp_path / "hub" / "Other-Q8_0.gguf", 1 << 20, 3))
+    hub.add(REPO, pulling.model_file(tmp_path / "hub" / "Other-Q8_0.gguf", 1, 3, quant="Q8_0"))
     for quant in ("Q4_K_M", "Q8_0"):
         assert main(["pull", f"{REPO}:{quant}"]) == 0
     assert main(["rm", REPO, "--yes"]) == 2

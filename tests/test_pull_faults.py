@@ -6,8 +6,10 @@ be seen again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import ssl
@@ -21,6 +23,7 @@ import pulling
 import pytest
 from hub_server import Hub
 from pulling import FILE
+from screen import COMMAND, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,18 +200,43 @@ def test_a_private_repository_opens_with_the_token(hub: Hub) -> None:
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_cache_that_can_not_be_written(tmp_path: Path) -> None:
+def test_a_cache_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     failed(said="can't be written", HF_HOME=str(tmp_path / "file"))
 
 
+@pytest.mark.usefixtures("hub")
+def test_a_cache_on_a_disk_that_is_only_read(tmp_path: Path) -> None:
+    with _mounted(tmp_path / "disk", "ro") as disk:
+        said = failed(said="The hub cache can't be written to", HF_HOME=str(disk))
+    assert "only read" in said
+    assert "HF_HOME" in said
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.usefixtures("hub")
+def test_a_cache_whose_rights_are_somebody_else_s(tmp_path: Path, own: bool) -> None:  # noqa: FBT001 - a parameter
+    """Root may write everywhere, so it runs without that right of its own."""
+    cache = tmp_path / "cache"
+    (cache / "hub" if own else cache).mkdir(parents=True)
+    (cache / "hub" if own else cache).chmod(0o500)
+    without = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    if os.geteuid() == 0 and subprocess.run([*without, "true"], check=False).returncode:
+        pytest.skip("no way to give up the right to write everywhere")
+    result = subprocess.run(
+        [*(without if os.geteuid() == 0 else ()), *pulling.command("pull", MODEL)],
+        env=os.environ | {"HF_HOME": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (4, ""), result.stderr
+    assert "The hub cache can't be written to" in result.stderr
+    assert "rights" in result.stderr
+
+
 def test_a_disk_that_is_too_small_or_fills_up(hub: Hub, tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("no right to mount a small disk")
-    try:
+    with _mounted(tmp_path / "disk", "size=6m") as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(3 << 20))
         failed(said="are still to come", HF_HOME=str(disk))
@@ -229,8 +257,22 @@ def test_a_disk_that_is_too_small_or_fills_up(hub: Hub, tmp_path: Path) -> None:
         result = pulling.run("pull", MODEL, HF_HOME=str(disk))
         assert result.returncode == 0, result.stderr
         assert hub.sent < 1.5 * SIZE
+
+
+@pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
+def test_a_silent_line_is_seen_on_a_narrow_terminal(hub: Hub, tmp_path: Path) -> None:
+    hub.faults.add("stall")
+    terminal = Terminal(tmp_path, columns=40)
+    try:
+        line = f"HF_ENDPOINT={hub.url} HF_HUB_DOWNLOAD_TIMEOUT=6 {COMMAND} pull {MODEL}"
+        terminal.type(line, "Enter")
+        terminal.wait("no byte for 4 s")
+        terminal.wait("command again to go on")
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        shown = terminal.screen()
+        terminal.close()
+    assert shown.count("of 4 MB") == 1, shown  # written over, never below itself
+    assert shown.count("has gone silent") == 2, shown
 
 
 def test_two_at_once_fetch_once(hub: Hub) -> None:
@@ -276,6 +318,19 @@ def test_a_killed_pull_goes_on(hub: Hub, tmp_path: Path) -> None:
 @pytest.mark.proof
 def test_a_pull_killed_twenty_times_goes_on(hub: Hub, tmp_path: Path) -> None:
     kill_and_go_on(hub, tmp_path, times=20, seed=2, size=64 << 20)
+
+
+@contextlib.contextmanager
+def _mounted(place: Path, options: str) -> Iterator[Path]:
+    """Mount a small disk of its own."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a disk")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 class _tls_server:  # noqa: N801 - used as a function

@@ -81,7 +81,7 @@ def door(arguments: Sequence[str]) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, help=summary)
         else:
-            app.command(name, help=summary)(command)
+            app.command(name)(command)
     return app
 
 

@@ -14,6 +14,8 @@ from qwenpick.cli.output import ask, emit, say
 from qwenpick.errors import PullError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwenpick.pull.shelf import Check, Shelved
 
 
@@ -22,6 +24,7 @@ class ListResult:
     """What is on disk."""
 
     files: tuple[Shelved, ...]
+    left_over: tuple[Path, ...] = ()
 
     @property
     def total(self) -> int:
@@ -41,21 +44,33 @@ class ListResult:
             }
             for file in self.files
         ]
-        return {"files": rows, "total": self.total}
+        left = [{"path": str(path), "bytes": path.stat().st_size} for path in self.left_over]
+        return {"files": rows, "total": self.total, "left_over": left}
 
     def page(self) -> None:
-        """Write a block a file."""
+        """Write a block a file: what, which command runs it, where."""
         if not self.files:
             say("There is no model here yet. Next: qwenpick pull")
+            self._tell_left_over()
             return
         width = max(len(file.title) for file in self.files)
         for file in self.files:
-            used = file.last_used[:10]
             sys.stdout.write(
                 f"{file.title:<{width}}  {units.download(file.bytes):>8}  {file.source:<9}  "
-                f"used {used}  qwenpick chat {file.model}\n  {file.path}\n"
+                f"used {file.last_used[:10]}\n"
             )
+            if not file.beside:
+                sys.stdout.write(f"  qwenpick chat {file.model}\n")
+            sys.stdout.write(f"  {file.path}\n")
         sys.stdout.write(f"{len(self.files)} in all, {units.download(self.total)}\n")
+        self._tell_left_over()
+
+    def _tell_left_over(self) -> None:
+        if self.left_over:
+            size = units.download(sum(path.stat().st_size for path in self.left_over))
+            say(f"Left over, {size}: what pulls began (the same pull goes on) or set aside.")
+        for path in self.left_over:
+            say(f"  {path}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +120,9 @@ class RemoveResult:
 def list_files(as_json: Json = False) -> None:
     """Show what is on disk: where, how large, last used, which command runs it."""
     from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
-    from qwenpick.pull.shelf import shelved  # noqa: PLC0415
+    from qwenpick.pull.shelf import left_over, shelved  # noqa: PLC0415
 
-    emit(ListResult(files=shelved(load())), as_json=as_json)
+    emit(ListResult(files=shelved(load()), left_over=left_over()), as_json=as_json)
 
 
 @spread

@@ -117,9 +117,8 @@ def _pull(reference: Reference, question: Question, *, yes: bool) -> Path:
 
     watch = Progress()
     try:
-        plan = prepare.make_plan(
-            reference, question.catalog, source="hf", vision=question.wish.vision, watch=watch
-        )
+        errand = prepare.Errand(watch=watch, vision=question.wish.vision)
+        plan = prepare.make_plan(reference, question.catalog, errand)
         size = units.download(plan.missing)
         if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
             raise PullError(f"{plan.title} is not here.", hint="Talk to another: qwenpick list")

@@ -172,14 +172,14 @@ def _settle(file: ModelFile, model: Model | None, question: Question, vision: in
     from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
     from qwenpick.pull.repack import repacked_bytes  # noqa: PLC0415 - the same
 
-    tensors = file.header.tensors
+    tensors = file.tensors
     weights = sum(tensor.bytes for tensor in tensors)
     subject = Subject(
         architecture=file.architecture,
         file=FileFacts(
             bytes=file.header.file_bytes,
             weights=weights,
-            repack=repacked_bytes(file.header, question.machine.cpu.features),
+            repack=repacked_bytes(tensors, question.machine.cpu.features),
         ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
         vision=vision,

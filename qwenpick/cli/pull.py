@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,9 +14,12 @@ from qwenpick.cli.output import ask, emit, say
 from qwenpick.errors import PullError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qwenpick.catalog.model import Catalog
     from qwenpick.pull.bring import Pulled
     from qwenpick.pull.plan import Plan
+    from qwenpick.pull.prepare import Errand
     from qwenpick.pull.reference import Reference
 
 
@@ -29,8 +32,8 @@ class PullResult:
     fetched: int
     sha256: str | None
     source: str
-    missing: int | None = None
-    """Of a dry run: bytes that it would fetch."""
+    plan: Plan | None = None
+    """Of a dry run."""
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON document."""
@@ -41,8 +44,14 @@ class PullResult:
             "sha256": self.sha256,
             "source": self.source,
         }
-        if self.missing is not None:
-            document |= {"dry_run": True, "missing": self.missing}
+        if self.plan:
+            document |= {
+                "dry_run": True,
+                "revision": self.plan.revision,
+                "missing": self.plan.missing,
+                "free": self.plan.free,
+                "basis": "table" if self.plan.by_table else "hub",
+            }
         return document
 
     def page(self) -> None:
@@ -67,29 +76,39 @@ def pull(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Bring a model's file here, and print its path."""
+    """Bring a model's file here, and print its path.
+
+    It goes into the hub cache. Copies in LM Studio's folder, in llama.cpp's cache and in the
+    folders that QWENPICK_MODELS names are used where they lie, once their sha256 is proved.
+    """
     from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
+    from qwenpick.cli.progress import Progress  # noqa: PLC0415
     from qwenpick.pull import prepare  # noqa: PLC0415
     from qwenpick.pull import refresh as refreshing  # noqa: PLC0415
     from qwenpick.pull.wire import offline  # noqa: PLC0415
 
     prepare.check_source(source)
+    progress = Progress()
     if refresh:
-        count = refreshing.refresh(load())
+        count = refreshing.refresh(load(), progress)
         say(f"The catalogue has {count} files as the hub has them now.")
         if not model:
             return
     catalog = load()
     reference = reference_of(model, quants.chosen(), catalog)
     _note_ollama(reference)
+    errand = prepare.Errand(watch=progress, source=source, vision=vision, dry_run=dry_run)
     try:
-        result = _pulled(reference, catalog, source, vision=vision, dry_run=dry_run)
+        result = _pulled(reference, catalog, errand)
     except PullError as error:
+        progress.end()
         if source != "hf" or offline() or not getattr(error, "unreachable", False):
             raise
         if not _take_modelscope(error, model or "", quants.chosen(), yes=yes):
             raise
-        result = _pulled(reference, catalog, "modelscope", vision=vision, dry_run=dry_run)
+        result = _pulled(reference, catalog, replace(errand, source="modelscope"))
+    finally:
+        progress.end()
     emit(result, as_json=as_json)
 
 
@@ -111,31 +130,29 @@ def picked_reference(quant: str | None, catalog: Catalog) -> Reference:
     return Size(size=pick.model.size, quant=pick.file.quant)
 
 
-def _pulled(
-    reference: Reference, catalog: Catalog, source: str, *, vision: bool, dry_run: bool
-) -> PullResult:
-    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
-    from qwenpick.pull import bring, prepare  # noqa: PLC0415
+def _pulled(reference: Reference, catalog: Catalog, errand: Errand) -> PullResult:
+    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - only for this command
 
-    progress = Progress()
-    plan = prepare.make_plan(reference, catalog, source=source, vision=vision, watch=progress)
-    say(_plan_line(plan))
-    if dry_run:
-        first = plan.items[0]
-        return PullResult(
-            path=first.here or f"{plan.into}/snapshots/{plan.revision}/{first.name}",
-            bytes=plan.bytes,
-            fetched=0,
-            sha256=first.sha256,
-            source=first.source,
-            missing=plan.missing,
-        )
-    try:
-        pulled = bring.carry_out(plan, prepare.source_of(source), progress)
-    finally:
-        progress.end()
-    say(f"checked: sha256 {pulled.sha256[:8]}...")
+    plan = prepare.make_plan(reference, catalog, errand)
+    for line in _plan_lines(plan):
+        say(line)
+    if errand.dry_run:
+        return _planned(plan)
+    pulled = bring.carry_out(plan, prepare.source_of(errand.source), errand.watch)
+    errand.watch.say(f"checked: sha256 {pulled.sha256[:8]}...")
     return _result(pulled)
+
+
+def _planned(plan: Plan) -> PullResult:
+    first = plan.items[0]
+    return PullResult(
+        path=first.here or f"{plan.into}/snapshots/{plan.revision}/{first.name}",
+        bytes=plan.bytes,
+        fetched=0,
+        sha256=first.sha256,
+        source=first.source,
+        plan=plan,
+    )
 
 
 def _result(pulled: Pulled) -> PullResult:
@@ -148,15 +165,21 @@ def _result(pulled: Pulled) -> PullResult:
     )
 
 
-def _plan_line(plan: Plan) -> str:
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    """Say what a pull will do: what, from where, how much, where to, and what is here."""
     if not plan.missing:
-        return f"{plan.title} is here already ({plan.items[0].source})."
+        yield f"{plan.title} is here already ({plan.items[0].source})."
+        return
     kept = plan.bytes - plan.missing
     here = f", {units.download(kept)} of it here" if kept else ""
-    return (
-        f"{plan.title} from {plan.repo} ({plan.source}, {plan.revision[:8]}), "
-        f"{units.download(plan.bytes)}{here}; {units.download(plan.free)} free"
-    )
+    origin = f"{plan.repo} ({plan.source}, {plan.revision[:8]})"
+    yield f"{plan.title} from {origin}, {units.download(plan.bytes)}{here}"
+    if len(plan.items) > 1:
+        for item in plan.items:
+            state = "here" if not item.missing else units.download(item.bytes)
+            yield f"  {item.name}, {state}"
+    room = "" if plan.missing <= plan.free else f": {units.download(plan.missing)} do not fit"
+    yield f"into {plan.into}; {units.download(plan.free)} free{room}"
 
 
 def _take_modelscope(error: PullError, model: str, quant: str | None, *, yes: bool) -> bool:

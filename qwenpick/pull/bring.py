@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick.errors import PullError, RunError, UsageError
-from qwenpick.pull import cache, faults, fetch, verify
+from qwenpick.pull import agree, cache, faults, fetch, verify
 from qwenpick.pull.gguf import read_header
-from qwenpick.pull.model_file import quantisation
-from qwenpick.pull.plan import quant_of
+from qwenpick.pull.names import quant_of
 
 if TYPE_CHECKING:
     from qwenpick.pull.plan import Item, Plan, Source, Watcher
@@ -86,21 +85,15 @@ def _bring(plan: Plan, item: Item, source: Source, watch: Watcher) -> tuple[Path
 
 
 def _trouble(path: Path, item: Item, plan: Plan, watch: Watcher) -> str:
-    """Say what a file's header has against it: broken, or of another family than the size's.
-
-    Another quantisation than its name's is said and let pass: many a file is named freely, and
-    its bytes are proved to be the ones that were asked for.
-    """
+    """Say what is wrong with a file: a broken header, or one that was not asked for."""
     if item.name != plan.items[0].name:
         return ""
     try:
         header = read_header(path)
     except (RunError, UsageError) as error:
         return error.message
-    family = header.metadata.get("general.architecture")
-    if plan.size and family != "qwen35":
-        return f"a model of the family {family}, not {plan.title}."
-    named, inside = quant_of(item.name), quantisation(header)
-    if named and not named.upper().startswith("UD-") and named.upper() != inside:
+    named, inside = quant_of(item.name), agree.declared(header)
+    trouble = agree.disagreement(header, plan.asked)
+    if not trouble and named and inside and not named.upper().startswith(("UD-", inside)):
         watch.say(f"Its name says {named}, its header {inside}.")
-    return ""
+    return trouble

@@ -1,7 +1,8 @@
 """What can go wrong between a hub and the disk, each by its cause and with its next step.
 
     LineError (a PullError)
-        transient     worth another try, after `wait` seconds where the hub named them
+        retries       how many more tries in a row it is worth, each after `wait` seconds where
+                      the hub named them
         unreachable   no hub answered at all, so that another source may
 
 Addresses are said without their user, password and query: those carry secrets.
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 KEPT = "What was fetched is kept: type the same command again to go on."
 
+MANY = 4
+"""Retries that a failure is worth which mostly passes."""
+
 _PASSING = {408, 429, 500, 502, 503, 504}
 """Too slow, too many, broken: what the hub's own library tries again, too."""
 
@@ -34,12 +38,12 @@ class LineError(PullError):
         message: str,
         *,
         hint: str,
-        transient: bool = False,
+        retries: int = 0,
         unreachable: bool = False,
         wait: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.transient = transient
+        self.retries = retries
         self.unreachable = unreachable
         self.wait = wait
 
@@ -95,13 +99,13 @@ def _busy(status: int, headers: Mapping[str, str], host: str) -> LineError:
         return LineError(
             f"{host} answers that there were too many requests (429){asked}.",
             hint=f"Wait, or set HF_TOKEN: signed in, more are allowed. {KEPT}",
-            transient=True,
+            retries=MANY,
             wait=wait,
         )
     return LineError(
         f"{host} is out of order: it answers {status}.",
         hint=f"Try again later. {KEPT}",
-        transient=True,
+        retries=MANY,
         unreachable=True,
         wait=wait,
     )
@@ -153,9 +157,15 @@ def by_disk(error: OSError, path: Path) -> PullError:
     """Say what the disk refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PullError(f"The disk is full: no more room for {path}.", hint=f"Make room. {KEPT}")
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno == errno.EROFS:
         return PullError(
-            f"The hub cache can't be written to: {error.filename or path}.",
+            f"The hub cache can't be written to: {error.filename or path} is on a disk that is "
+            "only read.",
+            hint="Set HF_HOME to a folder on another disk.",
+        )
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return PullError(
+            f"The hub cache can't be written to: no rights to {error.filename or path}.",
             hint="Set HF_HOME to a folder of your own, or mend its rights.",
         )
     return PullError(

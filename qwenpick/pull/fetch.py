@@ -7,12 +7,13 @@ disk is hashed again when a try goes on, so a killed one costs a reading and no 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwenpick.errors import PullError
 from qwenpick.pull import cache, faults, verify
 from qwenpick.pull.faults import LineError
-from qwenpick.pull.wire import WAITS, pause
+from qwenpick.pull.patience import Patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,7 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> i
         watch.say(f"{remote.name} came with the wrong bytes: set aside as {aside}.")
         if not last:
             watch.say("Fetching it once more.")
+            remote = replace(remote, chunks=None)
     raise PullError(
         f"{source.name} sends wrong bytes for {remote.name}: sha256 {sha256[:12]}..., "
         f"not {(remote.sha256 or '')[:12]}...",
@@ -115,8 +117,8 @@ def _fill(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> tupl
     total = remote.bytes or 0
     partial = _Partial(cache.partial(repo, remote.etag), total)
     begun = partial.done
+    patience = Patience(watch)
     with partial.file:
-        tries = 0
         while partial.done < total:
             before = partial.done
             try:
@@ -124,12 +126,10 @@ def _fill(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> tupl
                 failure = _cut(remote, partial.done, total)
             except LineError as error:
                 failure = error
-            if partial.done == total:
-                break
-            tries = 1 if partial.done > before else tries + 1
-            if tries > len(WAITS):
-                raise failure
-            pause(failure, WAITS[tries - 1], watch)
+            if partial.done > before:
+                patience.renew()
+            if partial.done < total:
+                patience.wait(failure)
     return partial.digest.hexdigest(), partial.done - begun
 
 
@@ -163,7 +163,7 @@ def _cut(remote: RemoteFile, done: int, total: int) -> LineError:
     return LineError(
         f"The line ended {total - done:,} bytes before the end of {remote.name}.",
         hint=faults.KEPT,
-        transient=True,
+        retries=faults.MANY,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -14,13 +15,15 @@ from huggingface_hub.utils import logging
 from huggingface_hub.utils._headers import build_hf_headers
 
 from qwenpick import __version__
-from qwenpick.pull import wire
+from qwenpick.pull import faults, wire
 from qwenpick.pull.faults import LineError, host_of
 from qwenpick.pull.plan import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
+
+    from qwenpick.pull.chunks import Door
 
 _ERROR = 40  # logging.ERROR: what the library warns of, we say ourselves
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -34,6 +37,7 @@ class Hub:
     def __init__(self) -> None:
         logging.set_verbosity(_ERROR)
         self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+        self._chunked = not constants.HF_HUB_DISABLE_XET and bool(find_spec("hf_xet"))
 
     def names(self, repo: str, revision: str) -> tuple[str, ...]:
         """List the files of a repository."""
@@ -46,7 +50,9 @@ class Hub:
         wire.check_line()
         api = HfApi(endpoint=self._endpoint, library_name="qwenpick", library_version=__version__)
         try:
-            info = api.model_info(repo, revision=revision, files_metadata=True)
+            info = api.model_info(
+                repo, revision=revision, files_metadata=True, timeout=wire.stall_seconds()
+            )
             entries = info.siblings or self._tree(api, repo, revision)
         except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
             self._fail(error, repo)
@@ -69,7 +75,12 @@ class Hub:
         wire.check_line()
         url = self._url(repo, revision, name)
         try:
-            facts = get_hf_file_metadata(url, headers=self._headers(), endpoint=self._endpoint)
+            facts = get_hf_file_metadata(
+                url,
+                headers=self._headers(),
+                endpoint=self._endpoint,
+                timeout=wire.stall_seconds(),
+            )
         except (httpx2.HTTPError, FileMetadataError, ValueError) as error:
             self._fail(error, f"{repo}/{name}")
         etag = facts.etag or ""
@@ -84,12 +95,15 @@ class Hub:
             etag=etag,
             bytes=facts.size,
             sha256=etag if _SHA256.fullmatch(etag) else None,
+            chunks=facts.xet_file_data.file_hash if facts.xet_file_data else None,
         )
 
     def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
-        """Give a file's bytes from *offset* on."""
+        """Give a file's bytes from *offset* on: from the chunk store where it is kept there."""
         if file.bytes is None:
             raise LineError(f"The hub does not say how long {file.name} is.", hint="Try a mirror.")
+        if file.chunks and self._chunked:
+            return self._from_chunks(repo, file, file.chunks, offset)
         return wire.stream(
             get_session(),
             self._url(repo, file.commit, file.name),
@@ -97,6 +111,41 @@ class Hub:
             headers=self._headers(),
             span=(offset, file.bytes),
         )
+
+    def _from_chunks(self, repo: str, file: RemoteFile, name: str, offset: int) -> Iterator[bytes]:
+        """Give bytes from the chunk store; once it gives none, it is not asked again."""
+        from qwenpick.pull import chunks  # noqa: PLC0415 - only where a hub has such a store
+
+        came = False
+        try:
+            door = self._door(repo, file.commit)
+            for piece in chunks.stream(door, name, (offset, file.bytes or 0)):
+                came = True
+                yield piece
+        except LineError:
+            self._chunked = came
+            then = "" if came else " Going on over plain HTTP."
+            raise LineError(
+                f"The hub's chunk store (xet) broke off.{then}",
+                hint=f"Set HF_HUB_DISABLE_XET=1 to go without it. {faults.KEPT}",
+                retries=faults.MANY,
+                wait=0.0,
+            ) from None
+
+    def _door(self, repo: str, commit: str) -> Door:
+        """Ask the hub where its chunk store is, and for a token to it (hub docs, xet/auth)."""
+        from qwenpick.pull.chunks import Door  # noqa: PLC0415 - only where a hub has such a store
+
+        url = f"{self._endpoint}/api/models/{repo}/xet-read-token/{commit}"
+        answer = wire.ask(get_session(), url, what=repo, headers=self._headers())
+        try:
+            return Door(
+                endpoint=str(answer["casUrl"]),  # type: ignore[index]
+                token=str(answer["accessToken"]),  # type: ignore[index]
+                expires=int(answer["exp"]),  # type: ignore[index]
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            self._fail(error, repo)
 
     def _url(self, repo: str, revision: str, name: str) -> str:
         return hf_hub_url(repo, name, revision=revision, endpoint=self._endpoint)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick.pull import cache, verify
-from qwenpick.pull.plan import quants_of, weights_of
+from qwenpick.pull.names import quants_of, weights_of
 from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 
 if TYPE_CHECKING:

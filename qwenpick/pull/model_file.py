@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from qwenpick.catalog.model import Architecture
 from qwenpick.errors import RunError
 from qwenpick.pull.gguf import read_header, read_strings
-from qwenpick.pull.gguf_format import Header, LongArray, broken
+from qwenpick.pull.gguf_format import Header, LongArray, Tensor, broken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,11 @@ class ModelFile:
     header: Header
     architecture: Architecture
     quant: str
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What the engine loads of it."""
+        return _loaded(self.header, self.architecture.layers)
 
 
 def read_model(path: Path) -> ModelFile:
@@ -113,7 +118,7 @@ def architecture(header: Header) -> Architecture:
         linear_value_dim=state,
         linear_conv_kernel=count("ssm.conv_kernel", 0),
         mtp_layers=mtp_layers,
-        text_params=_parameters(header, layers),
+        text_params=sum(prod(tensor.shape) for tensor in _loaded(header, layers)),
     )
 
 
@@ -144,14 +149,10 @@ def _vocabulary(header: Header) -> int:
     return len(tokens) if isinstance(tokens, tuple) else 0
 
 
-def _parameters(header: Header, layers: int) -> int:
-    """Count the weights of the text model, without its MTP block."""
-    total = 0
-    for tensor in header.tensors:
-        block = re.match(r"blk\.(\d+)\.", tensor.name)
-        if not block or int(block[1]) < layers:
-            total += prod(tensor.shape)
-    return total
+def _loaded(header: Header, layers: int) -> tuple[Tensor, ...]:
+    """Leave out the MTP block: qwen35.cpp skips it, unless load_mtp says otherwise."""
+    blocks = ((re.match(r"blk\.(\d+)\.", tensor.name), tensor) for tensor in header.tensors)
+    return tuple(tensor for block, tensor in blocks if not block or int(block[1]) < layers)
 
 
 def _faults(header: Header, shape: Architecture) -> Iterator[str]:
@@ -165,9 +166,7 @@ def _faults(header: Header, shape: Architecture) -> Iterator[str]:
         if tensor.type in _NOT_WEIGHTS:
             yield f"{tensor.name} is of the type {tensor.type}"
         # ggml-cpu: element-wise operations take a right-hand side of F32 only
-        if tensor.type != "F32" and re.search(
-            r"norm\.weight$|\.bias$|ssm_a$|ssm_conv1d", tensor.name
-        ):
+        if tensor.type != "F32" and re.search(_ELEMENTWISE, tensor.name):
             yield f"{tensor.name} is of the type {tensor.type}"
 
 

@@ -5,18 +5,13 @@ Knows nothing of disks and hubs: `bring.py` asks them and writes the answers dow
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from qwenpick.errors import PullError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
-_QUANT = r"(?:UD-)?(?:I?Q\d+(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4(?:_MOE)?|BF16|F16|F32)"
-_NAMED = re.compile(rf"(?:^|[-._/])({_QUANT})(?:-\d{{5}}-of-\d{{5}})?\.gguf$", re.IGNORECASE)
-_SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
+    from qwenpick.catalog.model import Architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +25,8 @@ class RemoteFile:
     """What the hub cache calls the file's bytes: the sha256 of all but small files."""
     bytes: int | None
     sha256: str | None
+    chunks: str | None = None
+    """What the hub's chunk store (xet) calls the file, where it is kept there, too."""
 
 
 class Source(Protocol):
@@ -81,6 +78,20 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the model's file has to be, as far as that was asked for."""
+
+    model: str = ""
+    """The name of a size of the table; empty for any other file."""
+    quant: str | None = None
+    """None where a file was named, and no quantisation."""
+    pinned: bool = False
+    """The table has the file's sha256, and so says which bytes it means."""
+    shapes: Mapping[str, Architecture] = field(default_factory=dict)
+    """Those of the table's sizes, by their names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A pull: the items in order, the model's own file first."""
 
@@ -94,8 +105,9 @@ class Plan:
     items: tuple[Item, ...]
     branch: str = ""
     """What was asked for where `revision` is the commit that it stands at."""
-    size: str | None = None
-    quant: str | None = None
+    asked: Asked = field(default_factory=Asked)
+    by_table: bool = False
+    """No hub was asked: of a dry run without a network."""
 
     @property
     def bytes(self) -> int:
@@ -106,61 +118,3 @@ class Plan:
     def missing(self) -> int:
         """Bytes still to be fetched."""
         return sum(item.missing for item in self.items)
-
-
-def quant_of(name: str) -> str | None:
-    """Read the quantisation from a file's name, as it is written there."""
-    match = _NAMED.search(name)
-    return match[1] if match else None
-
-
-def quants_of(names: Sequence[str]) -> tuple[str, ...]:
-    """List the quantisations that a repository's files have, in its order."""
-    found = (quant_of(name) for name in names if _is_weights(name))
-    return tuple(dict.fromkeys(quant for quant in found if quant))
-
-
-def weights_of(names: Sequence[str], quant: str) -> tuple[str, ...]:
-    """Give the files of a quantisation: one, or every part of a split file, in order."""
-    wanted = quant.casefold()
-    matching = [
-        name for name in names if _is_weights(name) and (quant_of(name) or "").casefold() == wanted
-    ]
-    matching.sort(key=lambda name: (name.count("/"), len(name), name))
-    return parts_of(matching[0], names) if matching else ()
-
-
-def parts_of(name: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Give a file with its other parts, where its name says that it is split.
-
-    Raises:
-        PullError: The repository lacks a part.
-    """
-    match = _SPLIT.search(name)
-    if not match:
-        return (name,)
-    count = int(match[2])
-    stem = name[: match.start()]
-    parts = tuple(f"{stem}-{part:05}-of-{count:05}.gguf" for part in range(1, count + 1))
-    for part in parts:
-        if part not in names:
-            raise PullError(
-                f"The repository has no {part}, a part of the file.", hint="Choose another file."
-            )
-    return parts
-
-
-def is_split(name: str) -> bool:
-    """Tell whether a name is that of one part of a split file."""
-    return _SPLIT.search(name) is not None
-
-
-def stays_inside(name: str) -> bool:
-    """Tell whether a file's name stays in the folder that it is written to."""
-    parts = name.replace("\\", "/").split("/")
-    return not any(part in {"", ".", ".."} or ":" in part or "\0" in part for part in parts)
-
-
-def _is_weights(name: str) -> bool:
-    last = name.rsplit("/", 1)[-1].casefold()
-    return last.endswith(".gguf") and "mmproj" not in last and "imatrix" not in last

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qwenpick.errors import PullError, UsageError
-from qwenpick.pull import cache, fetch, local, verify
+from qwenpick.pull import cache, fetch, local, names, verify
+from qwenpick.pull.faults import LineError
 from qwenpick.pull.modelscope import DEFAULT_REVISION, ModelScope
-from qwenpick.pull.plan import (
-    Item,
-    Plan,
-    is_split,
-    parts_of,
-    quants_of,
-    stays_inside,
-    weights_of,
-)
+from qwenpick.pull.patience import patiently
+from qwenpick.pull.plan import Asked, Item, Plan
 from qwenpick.pull.reference import DEFAULT_QUANT, HubFile, Size, unknown_quant
-from qwenpick.pull.wire import patiently
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog, Model, Projector, WeightsFile
@@ -27,6 +20,17 @@ if TYPE_CHECKING:
     from qwenpick.pull.reference import Reference
 
 SOURCES = ("hf", "modelscope")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """How a plan is to be made: from which hub, with what beside the model, and who is told."""
+
+    watch: Watcher
+    source: str = "hf"
+    vision: bool = False
+    dry_run: bool = False
+    """The table's word is enough where no hub can be asked."""
 
 
 def check_source(name: str) -> None:
@@ -48,9 +52,7 @@ def source_of(name: str) -> Source:
     return Hub()
 
 
-def make_plan(
-    reference: Reference, catalog: Catalog, *, source: str, vision: bool, watch: Watcher
-) -> Plan:
+def make_plan(reference: Reference, catalog: Catalog, errand: Errand) -> Plan:
     """Say what a pull will do.
 
     Raises:
@@ -58,44 +60,48 @@ def make_plan(
         PullError: The hub can't be asked, or offers other bytes than the catalogue's.
     """
     if isinstance(reference, Size):
-        return _plan_size(reference, catalog, source, vision=vision, watch=watch)
+        return _plan_size(reference, catalog, errand)
     if isinstance(reference, HubFile):
-        return _plan_hub_file(reference, source, vision=vision, watch=watch)
+        return _plan_hub_file(reference, errand)
     found = local.find(reference, catalog)
     if not found:
         raise UsageError(
             "The demo's model is not installed.", hint='Type: pip install "qwenpick[demo]"'
         )
-    item = Item(
-        name=found.path.name,
-        bytes=found.path.stat().st_size,
-        sha256=None,
-        here=str(found.path),
-        source=found.source,
-    )
+    item = _here(found.path.name, found, None)
     return _plan(found.path.name, found.source, "", "", (item,))
 
 
-def _plan_size(
-    reference: Size, catalog: Catalog, source: str, *, vision: bool, watch: Watcher
-) -> Plan:
+def _plan_size(reference: Size, catalog: Catalog, errand: Errand) -> Plan:
     model = catalog.model(reference.size)
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
     if not model or not file:
         known = [file.quant for file in model.files] if model else []
         raise unknown_quant(reference.quant or DEFAULT_QUANT, reference.size, known)
     wanted: list[WeightsFile | Projector] = [file]
-    if vision:
+    if errand.vision:
         if not model.projector:
             raise UsageError(f"{model.name} has no vision projector.", hint="Leave out --vision.")
         wanted.append(model.projector)
-    items = tuple(_item_of(part, model, source, watch) for part in wanted)
+    try:
+        items = tuple(_item_of(part, model, errand) for part in wanted)
+    except LineError as error:
+        if not (errand.dry_run and error.unreachable):
+            raise
+        errand.watch.say(f"{error.message} What follows is the table's word.")
+        items = tuple(_by_table(part, model, errand.source) for part in wanted)
     revision = model.revision
     for item in items:
-        if item.remote and (source == "hf" or not _agrees(item, model)):
+        if item.remote and (errand.source == "hf" or not _agrees(item, model)):
             revision = item.remote.commit
-    plan = _plan(f"{model.name} {file.quant}", source, model.repo, revision, items)
-    return replace(plan, branch=model.revision, size=model.size, quant=file.quant)
+    plan = _plan(f"{model.name} {file.quant}", errand.source, model.repo, revision, items)
+    asked = Asked(
+        model=model.name,
+        quant=file.quant,
+        pinned=file.sha256 is not None,
+        shapes={known.name: known.architecture for known in catalog.models},
+    )
+    return replace(plan, branch=model.revision, asked=asked)
 
 
 def _agrees(item: Item, model: Model) -> bool:
@@ -104,60 +110,85 @@ def _agrees(item: Item, model: Model) -> bool:
     return file is not None and file.sha256 is not None and file.sha256 == item.sha256
 
 
-def _item_of(part: WeightsFile | Projector, model: Model, source: str, watch: Watcher) -> Item:
+def _item_of(part: WeightsFile | Projector, model: Model, errand: Errand) -> Item:
     """Plan one file of the catalogue: a copy that is here, else what a hub offers."""
     size = part.bytes if getattr(part, "bytes_exact", True) else None
-    here = local.copy_of(
-        part.name, repo=model.repo, revision=model.revision, size=size, sha256=part.sha256
-    )
+    here = _copy(part, model, size, part.sha256)
     if here:
         return _here(part.name, here, part.sha256)
-    hub = source_of(source)
+    remote = _offered(part, model, errand)
+    remote = replace(remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or size)
+    if not remote.sha256:
+        errand.watch.say(f"Neither the hub nor the catalogue has a sha256 of {part.name}.")
+    if proved := _copy(part, model, remote.bytes, remote.sha256):
+        return _here(part.name, proved, remote.sha256)
+    return _remote_item(model.repo, remote, errand.source)
+
+
+def _by_table(part: WeightsFile | Projector, model: Model, source: str) -> Item:
+    """Plan one file of the catalogue without a hub: a copy that is here, else what it would be."""
+    size = part.bytes if getattr(part, "bytes_exact", True) else None
+    if here := _copy(part, model, size, part.sha256):
+        return _here(part.name, here, part.sha256)
+    begun = _begun(model.repo, part.sha256) if part.sha256 else 0
+    return Item(name=part.name, bytes=part.bytes, sha256=part.sha256, source=source, partial=begun)
+
+
+def _copy(
+    part: WeightsFile | Projector, model: Model, size: int | None, sha256: str | None
+) -> local.Found | None:
+    return local.copy_of(
+        part.name, repo=model.repo, revision=model.revision, size=size, sha256=sha256
+    )
+
+
+def _offered(part: WeightsFile | Projector, model: Model, errand: Errand) -> RemoteFile:
+    """Ask the hub for a file of the catalogue, which must be the one that the catalogue means."""
+    hub = source_of(errand.source)
     repo, revision = model.repo, model.revision
-    if source == "modelscope":
+    if errand.source == "modelscope":
         repo = model.modelscope_repo or repo
         revision = model.modelscope_revision or DEFAULT_REVISION
-    remote = patiently(lambda: hub.file(repo, revision, part.name), watch)
+    remote = patiently(lambda: hub.file(repo, revision, part.name), errand.watch)
     if part.sha256 and remote.sha256 and remote.sha256 != part.sha256:
         raise PullError(
             f"{hub.name} offers other bytes for {part.name} than the catalogue knows "
             f"(sha256 {remote.sha256[:12]}..., not {part.sha256[:12]}...): refused.",
             hint="Is HF_ENDPOINT right? If its authors have a new file: qwenpick pull --refresh",
         )
-    remote = replace(remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or size)
-    if not remote.sha256:
-        watch.say(f"Neither the hub nor the catalogue has a sha256 of {part.name}.")
-    if proved := local.copy_of(
-        part.name, repo=model.repo, revision=model.revision, size=remote.bytes, sha256=remote.sha256
-    ):
-        return _here(part.name, proved, remote.sha256)
-    return _remote_item(model.repo, remote, source)
+    return remote
 
 
-def _plan_hub_file(reference: HubFile, source: str, *, vision: bool, watch: Watcher) -> Plan:
-    hub = source_of(source)
-    branch = "main" if source == "hf" else DEFAULT_REVISION
+def _plan_hub_file(reference: HubFile, errand: Errand) -> Plan:
+    hub, watch = source_of(errand.source), errand.watch
+    branch = "main" if errand.source == "hf" else DEFAULT_REVISION
     repo = reference.repo
     try:
-        known = reference.file and not is_split(reference.file) and not vision
-        names = () if known else patiently(lambda: hub.names(repo, branch), watch)
-        wanted = _chosen(reference, names)
-        if vision:
-            wanted = (*wanted, _projector(names, repo))
+        wanted = _wanted(reference, hub, branch, errand)
         items = []
         for name in wanted:
             remote = patiently(lambda name=name: hub.file(repo, branch, name), watch)  # type: ignore[misc]
-            items.append(_hub_item(repo, remote, source))
-    except PullError as error:
-        found = local.of_hub(reference) if getattr(error, "unreachable", False) else None
-        if not found or vision:
+            items.append(_hub_item(repo, remote, errand.source))
+    except LineError as error:
+        found = local.of_hub(reference) if error.unreachable and not errand.vision else None
+        if not found:
             raise
         watch.say(f"{error.message} Taking the copy that is here.")
         item = _here(found.path.name, found, None)
-        return _plan(found.path.name, source, repo, cache.commit_of(repo, branch), (item,))
+        return _plan(found.path.name, errand.source, repo, cache.commit_of(repo, branch), (item,))
     commit = next((item.remote.commit for item in items if item.remote), branch)
-    plan = _plan(f"{repo} {wanted[0]}", source, repo, commit, tuple(items))
-    return replace(plan, branch=branch)
+    plan = _plan(wanted[0].rsplit("/", 1)[-1], errand.source, repo, commit, tuple(items))
+    quant = None if reference.file else names.quant_of(wanted[0])
+    return replace(plan, branch=branch, asked=Asked(quant=quant))
+
+
+def _wanted(reference: HubFile, hub: Source, branch: str, errand: Errand) -> tuple[str, ...]:
+    """Choose the files that a hub reference means; a file that is named needs no listing."""
+    if reference.file and not names.is_split(reference.file) and not errand.vision:
+        return (reference.file,)
+    listed = patiently(lambda: hub.names(reference.repo, branch), errand.watch)
+    wanted = names.chosen(reference, listed)
+    return (*wanted, names.projector(listed, reference.repo)) if errand.vision else wanted
 
 
 def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
@@ -166,40 +197,6 @@ def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
     if whole and remote.sha256 in {None, verify.prove(path)}:
         return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
     return _remote_item(repo, remote, source)
-
-
-def _chosen(reference: HubFile, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Choose the files that a hub reference means."""
-    if reference.file:
-        return parts_of(reference.file, names) if is_split(reference.file) else (reference.file,)
-    quants = quants_of(names)
-    if not quants and not reference.quant:
-        weights = [name for name in names if name.casefold().endswith(".gguf")]
-        chosen = tuple(weights[:1]) if len(weights) == 1 else ()
-    elif not reference.quant and len(quants) == 1:
-        chosen = weights_of(names, quants[0])
-    else:
-        chosen = weights_of(names, reference.quant or DEFAULT_QUANT)
-    if not chosen:
-        if not any(name.casefold().endswith(".gguf") for name in names):
-            raise UsageError(
-                f"{reference.repo} has no .gguf file.", hint="Look for owner/NAME-GGUF."
-            )
-        raise unknown_quant(reference.quant or DEFAULT_QUANT, reference.repo, quants)
-    for name in chosen:
-        if not stays_inside(name):
-            raise PullError(
-                f"{reference.repo} names a file outside of its folder ({name}): refused.",
-                hint="Do not trust this repository; choose another one.",
-            )
-    return chosen
-
-
-def _projector(names: tuple[str, ...], repo: str) -> str:
-    found = [name for name in names if "mmproj" in name.casefold() and stays_inside(name)]
-    if not found:
-        raise UsageError(f"{repo} has no vision projector.", hint="Leave out --vision.")
-    return next((name for name in found if "f16" in name.casefold()), found[0])
 
 
 def _here(name: str, found: local.Found, sha256: str | None) -> Item:
@@ -215,11 +212,7 @@ def _here(name: str, found: local.Found, sha256: str | None) -> Item:
 def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
     if remote.bytes is None:
         raise PullError(f"The hub does not say how long {remote.name} is.", hint="Try a mirror.")
-    partial = cache.partial(repo, remote.etag)
-    try:
-        done = partial.stat().st_size
-    except OSError:
-        done = 0
+    done = _begun(repo, remote.etag)
     if fetch.is_here(repo, remote):
         done = remote.bytes
     return Item(
@@ -230,6 +223,14 @@ def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
         remote=remote,
         partial=min(done, remote.bytes),
     )
+
+
+def _begun(repo: str, etag: str) -> int:
+    """Count the bytes that an earlier try left."""
+    try:
+        return cache.partial(repo, etag).stat().st_size
+    except OSError:
+        return 0
 
 
 def _plan(title: str, source: str, repo: str, revision: str, items: tuple[Item, ...]) -> Plan:
@@ -244,4 +245,5 @@ def _plan(title: str, source: str, repo: str, revision: str, items: tuple[Item, 
         into=str(cache.folder(repo)) if repo else str(place),
         free=shutil.disk_usage(place).free,
         items=items,
+        by_table=any(not (item.here or item.remote) for item in items),
     )

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from qwenpick.catalog.refreshed import place
 from qwenpick.errors import PullError
+from qwenpick.pull.patience import patiently
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
+    from qwenpick.pull.plan import Watcher
 
 
-def refresh(catalog: Catalog) -> int:
+def refresh(catalog: Catalog, watch: Watcher) -> int:
     """Ask, keep, and give the number of files whose sha256 is known now.
 
     Raises:
@@ -26,7 +28,7 @@ def refresh(catalog: Catalog) -> int:
 
     hub, repos, count = Hub(), {}, 0
     for model in catalog.models:
-        commit, listing = hub.listing(model.repo, "main")
+        commit, listing = patiently(lambda repo=model.repo: hub.listing(repo, "main"), watch)  # type: ignore[misc]
         wanted = {file.name for file in model.files}
         if model.projector:
             wanted.add(model.projector.name)

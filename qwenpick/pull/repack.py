@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from qwenpick.pull.gguf_format import Header, Tensor
+    from qwenpick.pull.gguf_format import Tensor
 
 _ROWS = 8
 """Rows are interleaved in eights; a matrix with others left over is not repacked."""
@@ -23,13 +23,13 @@ _BY_FEATURE = {
 """A feature of the processor, named as hardware/cpu.py does, to the types with a kernel for it."""
 
 
-def repacked_bytes(header: Header, features: Iterable[str]) -> int:
-    """Size the repacked copy of a file's weights on a processor with these features."""
+def repacked_bytes(tensors: Collection[Tensor], features: Iterable[str]) -> int:
+    """Size the repacked copy of a model's weights on a processor with these features."""
     types: set[str] = set().union(*(_BY_FEATURE.get(feature, set()) for feature in features))
-    tied = all(tensor.name != "output.weight" for tensor in header.tensors)
+    tied = all(tensor.name != "output.weight" for tensor in tensors)
     return sum(
         tensor.bytes
-        for tensor in header.tensors
+        for tensor in tensors
         if tensor.type in types and _multiplied(tensor, tied=tied)
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qwenpick.errors import UsageError
 from qwenpick.pull import cache, faults, local, verify
-from qwenpick.pull.plan import quant_of
+from qwenpick.pull.names import quant_of
 from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Shelved:
     title: str
     expected: str | None
     """The sha256 that it should have, None where nobody says."""
+    beside: bool
+    """A projector, which lies beside a model and runs with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,13 @@ def shelved(catalog: Catalog) -> tuple[Shelved, ...]:
             seen.add(path.resolve())
             files.append(_shelved(path, source, catalog))
     return tuple(files)
+
+
+def left_over() -> tuple[Path, ...]:
+    """List what pulls left that were stopped or went wrong: pieces, and files set aside."""
+    root = cache.root()
+    pieces = root.glob(f"models--*/blobs/*{cache.PARTIAL}")
+    return tuple(sorted([*pieces, *root.glob("models--*/set-aside/*")]))
 
 
 def chosen(reference: Reference | None, catalog: Catalog) -> tuple[Shelved, ...]:
@@ -170,10 +179,11 @@ def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
     known = local.known(path, catalog)
     repo = cache.repo_of(path)
     quant = known[1].quant if known else quant_of(path.name)
+    beside = "mmproj" in path.name.casefold()
     if known:
         model = f"{known[0]}:{quant}"
     elif repo:
-        model = f"{repo}:{quant}" if quant else f"{repo}/{path.name}"
+        model = f"{repo}:{quant}" if quant and not beside else f"{repo}/{path.name}"
     else:
         model = str(path)
     etag = path.resolve().name
@@ -189,6 +199,7 @@ def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
         model=model,
         title=f"Qwen3.5-{known[0].upper()} {quant}" if known else path.name,
         expected=named or (known[1].sha256 if known else None),
+        beside=beside,
     )
 
 

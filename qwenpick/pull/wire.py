@@ -9,28 +9,19 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 import httpx2
 
 from qwenpick.pull import faults
-from qwenpick.pull.faults import KEPT, LineError, host_of
+from qwenpick.pull.faults import KEPT, MANY, LineError, host_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from qwenpick.pull.plan import Watcher
-
-Result = TypeVar("Result")
+    from collections.abc import Iterator
 
 STALL_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before each further try, where the hub names none."""
-LONGEST_WAIT = 120.0
-"""Seconds of a Retry-After beyond which we say so and end."""
 
 
 def offline() -> bool:
@@ -108,29 +99,6 @@ def stream(
         raise cause(error, url, what=what) from None
 
 
-def patiently(attempt: Callable[[], Result], watch: Watcher) -> Result:
-    """Try again while the failure is one that passes, and say so."""
-    for wait in WAITS:
-        try:
-            return attempt()
-        except LineError as error:
-            pause(error, wait, watch)
-    return attempt()
-
-
-def pause(error: LineError, wait: float, watch: Watcher) -> None:
-    """Wait before another try, as long as the hub asks, else *wait* seconds.
-
-    Raises:
-        LineError: Another try won't help, or would be too long in coming.
-    """
-    seconds = wait if error.wait is None else error.wait
-    if not error.transient or seconds > LONGEST_WAIT:
-        raise error
-    watch.say(f"{error.message} Trying again in {seconds:.0f} s.")
-    time.sleep(seconds)
-
-
 def cause(error: Exception, url: str, *, what: str) -> LineError:
     """Say what a failed exchange failed from."""
     answer = getattr(error, "response", None)
@@ -153,13 +121,13 @@ def _failed(error: Exception, host: str, what: str) -> LineError:
         )
     if isinstance(error, httpx2.ReadTimeout):
         return LineError(
-            f"{host} has gone silent: no byte for {_timeout().read:.0f} s.",
+            f"{host} has gone silent: no byte for {stall_seconds():.0f} s.",
             hint=KEPT,
-            transient=True,
+            retries=1,
             wait=0.0,
         )
     if isinstance(error, httpx2.HTTPError):
-        return LineError(f"The line to {host} broke.", hint=KEPT, transient=True)
+        return LineError(f"The line to {host} broke.", hint=KEPT, retries=MANY)
     return LineError(
         f"{host} does not speak as a hub does about {what}.",
         hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
@@ -226,8 +194,12 @@ def _begins(answer: httpx2.Response, total: int, url: str, what: str) -> int:
     return int(first)
 
 
-def _timeout() -> httpx2.Timeout:
-    """Give how long to wait; HF_HUB_DOWNLOAD_TIMEOUT means here what it means for hub tools."""
+def stall_seconds() -> float:
+    """Give how long a line may be silent; HF_HUB_DOWNLOAD_TIMEOUT sets it, as for hub tools."""
     named = os.environ.get("HF_HUB_DOWNLOAD_TIMEOUT", "")
-    stall = float(named) if named.isdigit() and int(named) else STALL_SECONDS
+    return float(named) if named.isdigit() and int(named) else STALL_SECONDS
+
+
+def _timeout() -> httpx2.Timeout:
+    stall = stall_seconds()
     return httpx2.Timeout(stall, connect=min(CONNECT_SECONDS, stall))
