@@ -70,7 +70,7 @@ def download(size: int) -> str:
 
 def context(tokens: int) -> str:
     """Say a context: `32k`, `4,352 tokens` where it is no whole k."""
-    return f"{tokens // KIB}k" if tokens % KIB == 0 else f"{tokens:,}"
+    return f"{tokens // KIB}k" if tokens and tokens % KIB == 0 else f"{tokens:,}"
 
 
 def rate(tokens_per_second: float) -> str:

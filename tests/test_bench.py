@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 def test_what_was_measured_is_kept_and_used(
     capsys: pytest.CaptureFixture[str], own_home: Path
 ) -> None:
-    assert main(["bench", "demo", "--threads", "1", "--no-repack", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    path = own_home / "home" / "measurements.json"
+    for _ in range(9):
+        assert main(["bench", "demo", "--threads", "1", "--no-repack", "--json"]) == 0
+        out, err = capsys.readouterr()
+        document = json.loads(out)
+        if document["tuned"][0]["steady"]:
+            break
+        assert "it is not kept" in err
+        assert not path.exists()
     assert document["settings"]["threads"] == 1
     assert document["prompt_rate"] > document["decode_rate"] > 0
     assert len(document["tuned"]) == 1
-    kept = json.loads((own_home / "home" / "measurements.json").read_text(encoding="utf-8"))
+    kept = json.loads(path.read_text(encoding="utf-8"))
     assert kept[0]["decode_rate"] == document["decode_rate"]
     assert main(["recommend", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

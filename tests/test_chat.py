@@ -17,6 +17,7 @@ import pytest
 import shapes
 
 from qwenpick.cli.app import main
+from qwenpick.errors import RunError
 from qwenpick.run import state
 
 TURN_KEYS = {
@@ -167,9 +168,58 @@ def test_what_outgrows_the_window_is_dropped_and_told(capsys: pytest.CaptureFixt
     arguments = ("--max-tokens", "8", "--context", "512", "--threads", "1", "--json")
     assert main(["chat", str(engines.tiny()), *prompts, *arguments]) == 0
     out, err = capsys.readouterr()
-    assert "out of it now" in err
+    assert "out of it now. A longer one fits: qwenpick chat --resume --context 1024\n" in err
+    assert (
+        main(["chat", "--resume", "-p", "again", "--max-tokens", "8", "--context", "4k", "--json"])
+        == 0
+    )
+    (turn,) = json.loads(capsys.readouterr().out)["turns"]
+    assert turn["prompt_tokens"] > 512
     assert all(turn["prompt_tokens"] <= 512 for turn in json.loads(out)["turns"])
     assert main(["chat", str(engines.tiny()), "-p", "The sun " * 900, *arguments]) == 5
+
+
+def test_a_turn_that_fails_leaves_all_as_it_was() -> None:
+    talk = engines.conversation(engines.engine(engines.tiny(), 512), read_ahead=False)
+    for number in range(4):
+        *_, last = talk.say(f"{number} " + "The sun " * 40)
+    before = list(talk.messages), talk.window
+    assert talk.window
+    with pytest.raises(RunError, match="and the window has 512"):
+        list(talk.say("The sun " * 900))
+    assert (talk.messages, talk.window) == before
+    for index, _ in enumerate(talk.retry()):
+        if index == 0:  # nothing of it was read yet
+            talk.stop()
+    assert (talk.messages, talk.window) == before
+    *_, last = talk.retry()
+    assert last.turn.reply == before[0][-1]["content"]
+
+
+def test_an_answer_can_be_had_again_after_a_restart(tmp_path: Path) -> None:
+    engine = engines.engine(engines.tiny())
+    talk = engines.conversation(engine)
+    *_, first = talk.say("The sun " * 50)
+    talk.ahead.wait()
+    talk.close()
+    owner = state.Owner(model="m", engine_version="1", kv_type="f16")
+    assert state.save(talk.reader, tmp_path / "state", owner)
+    again = engines.conversation(engine, read_ahead=False)
+    assert state.load(again.reader, tmp_path / "state", owner) is None
+    again.take_up(talk.messages, 0)
+    *_, last = again.retry()
+    assert last.turn.reply == first.turn.reply
+    assert last.turn.prompt_tokens - last.turn.cached_tokens < 16
+
+
+def test_a_home_that_cant_be_written_to_costs_no_answer(
+    own_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_home / "home").write_text("no folder")
+    assert chat(str(engines.tiny()), "-p", "hello", "--max-tokens", "8") == 0
+    out, err = capsys.readouterr()
+    assert out.strip()
+    assert err.count("is not kept from here on") == 1
 
 
 def test_ctrl_c_ends_a_turn_and_keeps_the_finished_ones() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qwenpick.catalog.model import Sampling
 from qwenpick.run import sampling
-from qwenpick.run.events import Answer, Thinking
+from qwenpick.run.events import Answer, Notice, Thinking
 from qwenpick.run.reply import Loop, Splitter
 
 
@@ -94,3 +94,15 @@ def test_a_stopped_reading_goes_on_where_it_was() -> None:
             talk.stop()
     *_, last = talk.say("The sun " * 1200)
     assert last.turn.cached_tokens >= 2048
+
+
+def test_what_a_full_window_leaves_is_read_ahead() -> None:
+    talk = engines.conversation(engines.engine(engines.tiny(), 512))
+    left = []
+    for number in range(30):
+        talk.ahead.wait()
+        *others, last = talk.say(f"{number}?")
+        if any(isinstance(event, Notice) for event in others):
+            left.append(last.turn.prompt_tokens - last.turn.cached_tokens)
+    talk.close()
+    assert min(left) < 64  # all but those that only the new message makes too long

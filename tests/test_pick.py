@@ -52,6 +52,7 @@ wishes = st.builds(
     min_speed=st.sampled_from([None, 5.0]),
     kv_type=st.sampled_from([None, "q4_0"]),
     size=st.sampled_from([None, "0.8b", "9b"]),
+    gpu_layers=st.sampled_from([None, None, 0, 7, 99]),
 )
 sample = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -79,7 +80,11 @@ def test_a_pick_is_within_the_budget_and_says_why(machine: Machine, wish: Wish) 
     assert answer.agrees or answer.guide_note
     assert wish.context in {None, answer.pick.settled.settings.context}
     layers = answer.pick.model.architecture.layers
-    assert 0 <= answer.pick.settled.settings.gpu_layers <= layers + 1
+    placed = answer.pick.settled.settings.gpu_layers
+    assert 0 <= placed <= layers + 1
+    assert wish.gpu_layers is None or placed == min(wish.gpu_layers, layers + 1)
+    if not placed:
+        assert not any(used for _, used in memory.devices)
 
 
 @sample

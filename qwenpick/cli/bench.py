@@ -10,6 +10,7 @@ from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
 from qwenpick.cli.output import emit, say
 
 if TYPE_CHECKING:
+    from qwenpick.pick.wish import Settings
     from qwenpick.run.bench import Measured
 
 
@@ -38,6 +39,7 @@ class Benched:
                     "decode_rate": one.decode_rate,
                     "first_token_seconds": one.first_token_seconds,
                     "memory": one.buffers,
+                    "steady": one.steady,
                 }
                 for one in self.tuned
             ],
@@ -74,34 +76,43 @@ def bench(
 
     question = opening.question_for(load.wish(vision=False), load_catalog())
     path, size = locate(model, quant.chosen(), question)
-    demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
+    demands = opening.Demands(threads=load.threads, force=load.force)
     checked = opening.check(path, size, question, demands)
     from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
     from qwenpick.run import rates  # noqa: PLC0415 - the same
 
     machine = question.machine
     bandwidth = measuring.memory_bandwidth(machine.cpu.usable_threads, machine.memory.available)
-    found: list[Measured] = []
-    for settings in measuring.trials(checked.settings, machine.cpu.physical_cores):
-        if _excluded(load, settings.threads, repack=settings.repack):
+    setups = [
+        settings
+        for settings in measuring.trials(checked.settings, machine.cpu.physical_cores)
+        if not _excluded(load, settings.threads, repack=settings.repack)
+    ]
+    passes: dict[Settings, list[Measured]] = {settings: [] for settings in setups}
+    for index, settings in enumerate(measuring.both_ways(setups)):
+        say(f"{index + 1} of {2 * len(setups)}: {_said(settings)} ...")
+        passes[settings].append(measuring.measure(path, settings))
+    found = [measuring.together(two) for two in passes.values()]
+    for one in found:
+        if not one.steady:
+            say(f"{_said(one.settings)}: the machine had other work to do; it is not kept.")
             continue
-        say(
-            f"{settings.threads} threads, {'repacked' if settings.repack else 'as in the file'} ..."
-        )
-        one = measuring.measure(path, settings)
         rates.keep(
             path,
-            settings,
+            one.settings,
             (one.prompt_rate, one.decode_rate),
             size=checked.model.size if checked.model else None,
             quant=checked.quant,
             bandwidth=bandwidth,
         )
-        found.append(one)
     emit(
         Benched(model=checked.model_json(), best=measuring.best(found), tuned=found),
         as_json=as_json,
     )
+
+
+def _said(settings: Settings) -> str:
+    return f"{settings.threads} threads, {'repacked' if settings.repack else 'as in the file'}"
 
 
 def _excluded(load: LoadOptions, threads: int, *, repack: bool) -> bool:

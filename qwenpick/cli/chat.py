@@ -56,7 +56,7 @@ def chat(
     session = _session(keep)
     model = model or (session.model if session else None)
     path, size = locate_or_demo(model, quant.chosen(), question, yes=yes)
-    demands = opening.Demands(threads=load.threads, gpu_layers=load.gpu_layers, force=load.force)
+    demands = opening.Demands(threads=load.threads, force=load.force)
     opened = opening.open_model(path, size, question, demands)
     from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
 

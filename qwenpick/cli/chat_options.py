@@ -51,7 +51,7 @@ class LoadOptions(SettingsOptions):
         Raises:
             UsageError: One of them can't be understood.
         """
-        return replace(self.settled(), vision=vision)
+        return replace(self.settled(), vision=vision, gpu_layers=self.gpu_layers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.cli.export import text_of
 from qwenpick.cli.eyes import check_room, find_projector
 from qwenpick.cli.locate import locate
-from qwenpick.cli.opening import Demands, Opened, open_model
+from qwenpick.cli.opening import Demands, Opened, longer_context, open_model
 from qwenpick.cli.output import say
+from qwenpick.pull import verify
 from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
 from qwenpick.run.chat import Conversation
 from qwenpick.run.constraint import masks
-from qwenpick.run.engine import version
 from qwenpick.run.manner import Manner, Speaker
+from qwenpick.run.native import version
 from qwenpick.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from qwenpick.pick.settle import Question
@@ -83,7 +85,8 @@ class ChatHost:
             return
         session.system, session.window = conversation.system, conversation.window
         session.messages = list(conversation.messages)
-        session.save()
+        with self._writing():
+            session.save()
 
     def keep_rates(self) -> None:
         """Keep the rates that the last turn reached: later estimates use them."""
@@ -92,7 +95,15 @@ class ChatHost:
         if any(found):
             opened = self.opened
             size = opened.model.size if opened.model else None
-            rates.keep(opened.path, opened.settings, found, size=size, quant=opened.quant)
+            with suppress(OSError):  # a home that can't be written to
+                rates.keep(
+                    opened.path,
+                    opened.settings,
+                    found,
+                    size=size,
+                    quant=opened.quant,
+                    weight=rates.OF_TURN,
+                )
 
     def save(self, name: str) -> str:
         """Keep it by a name; gives the name."""
@@ -140,16 +151,30 @@ class ChatHost:
         self.conversation.close()
         self.keep()
         if self.opening.keep and self.conversation.messages:
-            state.save(self.conversation.reader, self.session.state_path, self._owner())
-            sessions.prune()
+            with self._writing():
+                state.save(self.conversation.reader, self.session.state_path, self._owner())
+                sessions.prune()
         self._shut_eyes()
         self.opened.engine.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Go on without keeping anything where the disk is full or can't be written to."""
+        try:
+            yield
+        except OSError as error:
+            say(f"This conversation is not kept from here on: {error.strerror}.")
+            self.opening = replace(self.opening, keep=False)
 
     def _converse(self, opened: Opened, manner: Manner) -> Conversation:
         if self.opening.schema:
             manner.mask = masks(self.opening.schema, opened.engine)
         speaker = Speaker(model=opened.model, metadata=opened.file.header.metadata)
-        return Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
+        talk = Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
+        if longer := longer_context(opened, self.opening.question):
+            again = " --resume" if self.opening.keep else ""
+            talk.longer = f"qwenpick chat{again} --context {longer}"
+        return talk
 
     def _shut_eyes(self) -> None:
         if self._projector:
@@ -159,8 +184,7 @@ class ChatHost:
     def _take_over(self, session: Session) -> None:
         conversation = self.conversation
         conversation.system = session.system
-        conversation.messages = without_pictures(session.messages)
-        conversation.window = session.window
+        conversation.take_up(without_pictures(session.messages), session.window)
         if session.state_path.is_file():
             why = state.load(conversation.reader, session.state_path, self._owner())
             if why:
@@ -169,7 +193,8 @@ class ChatHost:
     def _owner(self) -> state.Owner:
         opened = self.opened
         return state.Owner(
-            model=state.model_digest(opened.path, opened.file.header.data_offset),
+            model=verify.proven(opened.path)
+            or state.model_digest(opened.path, opened.file.header.data_offset),
             engine_version=version(),
             kv_type=opened.settings.kv_type,
         )

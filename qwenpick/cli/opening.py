@@ -69,7 +69,6 @@ class Demands:
     """What the command line demands of the settings, besides the wish."""
 
     threads: int | None = None
-    gpu_layers: int | None = None
     force: bool = False
     """Load what the sum says won't fit."""
 
@@ -113,8 +112,6 @@ def check(path: Path, size: str | None, question: Question, demands: Demands) ->
         )
     if demands.threads is not None:
         settings = replace(settings, threads=demands.threads)
-    if demands.gpu_layers is not None:
-        settings = replace(settings, gpu_layers=demands.gpu_layers)
     return Checked(path=path, file=file, model=model, settings=settings, memory=settled.memory)
 
 
@@ -143,6 +140,16 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
         engine=engine,
         load_seconds=time.perf_counter() - started,
     )
+
+
+def longer_context(opened: Opened, question: Question) -> int | None:
+    """Give twice the context, or all that the model has, where the sum says that it fits."""
+    context = min(2 * opened.settings.context, opened.file.architecture.context)
+    if context <= opened.settings.context:
+        return None
+    asked = replace(question, wish=replace(question.wish, context=context))
+    settled = _settle(opened.file, opened.model, asked, opened.memory.vision)
+    return context if settled.fits else None
 
 
 def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | None:

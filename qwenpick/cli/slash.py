@@ -222,6 +222,7 @@ class Slash:
 
     def _load(self, argument: str) -> None:
         self.host.load(argument)
+        self.host.conversation.read_ahead()
         count = len(self.host.conversation.messages)
         self.say(f"{argument}: {count} messages.")
 

@@ -113,6 +113,7 @@ class Terminal:
         )
         for path in images:
             self._slash.run(f"/image {shlex.quote(str(path))}")
+        self._host.conversation.read_ahead()
         warned = False
         while True:
             try:

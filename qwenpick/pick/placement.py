@@ -44,6 +44,20 @@ def whole(subject: Subject, settings: Settings, memory: MemorySum, budget: Budge
     return Placement(gpu_layers=0, memory=memory, shares=(share,))
 
 
+def demanded(subject: Subject, settings: Settings, memory: MemorySum, budget: Budget) -> Placement:
+    """Place as many layers as the settings say on the devices, the rest on the host.
+
+    Of devices that nobody found it counts all on the host.
+    """
+    layers = min(settings.gpu_layers, subject.architecture.layers + 1)
+    if not layers or not budget.devices:
+        on_host = whole(subject, settings, memory, replace(budget, devices=()))
+        return replace(on_host, gpu_layers=layers)
+    if budget.pooled:
+        return _in_pool(subject, memory, budget)
+    return _on_cards(subject, settings, memory, budget, layers)
+
+
 def split(
     subject: Subject, settings: Settings, memory: MemorySum, budget: Budget
 ) -> Placement | None:

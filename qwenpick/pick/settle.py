@@ -79,15 +79,17 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
     """
     budget = question.budget
     steps = _ladder(subject, question, last_resort=last_resort)
+    free = question.wish.gpu_layers is None
+    place_whole = placement.whole if free else placement.demanded
     first = next(steps)
-    placed = placement.whole(subject, first, subject.memory(first), budget)
+    placed = place_whole(subject, first, subject.memory(first), budget)
     if placement.fits(placed, budget):  # as most do: the ladder is not looked at
         return _settled(subject, first, placed, question, first)
     ladder = [first, *steps]
     least = ladder[-1]
-    least_placed = placement.whole(subject, least, subject.memory(least), budget)
+    least_placed = place_whole(subject, least, subject.memory(least), budget)
     if least_placed.memory.total <= budget.total:  # else no placement makes it smaller
-        for place in (placement.whole, placement.split):
+        for place in (place_whole, placement.split) if free else (place_whole,):
             for settings in ladder:
                 one = place(subject, settings, subject.memory(settings), budget)
                 if one and placement.fits(one, budget):
@@ -110,6 +112,7 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
         threads=tuned.threads if tuned else machine.cpu.usable_threads,
         ubatch=ubatches[0],
         repack=repack,
+        gpu_layers=wish.gpu_layers or 0,
     )
     for context in sorted({min(tokens, most) for tokens in contexts}, reverse=True):
         rung = replace(first, context=context)

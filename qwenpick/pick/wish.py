@@ -29,6 +29,8 @@ class Wish:
     kv_type: KvType | None = None
     ubatch: int | None = None
     repack: bool | None = None
+    gpu_layers: int | None = None
+    """Layers that are to lie on the devices, the output counted as one."""
     ram: int | None = None
     """Bytes that a model may use on the host, in place of what was probed."""
     vram: int | None = None

@@ -13,10 +13,10 @@ from qwenpick.errors import RunError
 from qwenpick.run.engine import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from qwenpick.run.checkpoints import Reader
-    from qwenpick.run.pieces import Piece
+    from qwenpick.run.pieces import Prompt
 
 
 class Ahead:
@@ -26,11 +26,11 @@ class Ahead:
         self._reader = reader
         self._thread: threading.Thread | None = None
 
-    def start(self, pieces: Callable[[], Sequence[Piece]]) -> None:
-        """Begin to read what *pieces* gives; it is called in the thread."""
+    def start(self, prompt: Callable[[], Prompt]) -> None:
+        """Begin to read what *prompt* gives; it is called in the thread."""
         self.stop()
         self._thread = threading.Thread(
-            target=self._read, args=(pieces,), name="reading ahead", daemon=True
+            target=self._read, args=(prompt,), name="reading ahead", daemon=True
         )
         self._thread.start()
 
@@ -49,7 +49,7 @@ class Ahead:
             return not self._thread.is_alive()
         return True
 
-    def _read(self, pieces: Callable[[], Sequence[Piece]]) -> None:
+    def _read(self, prompt: Callable[[], Prompt]) -> None:
         # the next turn reads what is missing, and says what is wrong if anything is
         with contextlib.suppress(StoppedError, RunError):
-            self._reader.ahead(pieces())
+            self._reader.ahead(prompt())

@@ -13,7 +13,7 @@ from qwenpick.run.engine import Engine
 from qwenpick.run.settings import arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from qwenpick.pick.wish import Settings
@@ -26,6 +26,8 @@ CONTEXT = 2048
 _WARM = 8
 _WALKED = 1 << 30
 REPACK_PRICE = 1.1
+STEADY = 1.2
+"""So much faster than the other may one of two passes be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,27 @@ class Measured:
     decode_rate: float
     first_token_seconds: float
     buffers: dict[str, int]
+    steady: bool = True
+    """Whether its passes agree; where they do not, the machine had other work."""
+
+
+def both_ways(setups: Sequence[Settings]) -> list[Settings]:
+    """Give set-ups in the order to measure them: one after the other, and back.
+
+    A machine that is busy for a while is then busy for all of them, not for one alone.
+    """
+    return [*setups, *reversed(setups)]
+
+
+def together(passes: Sequence[Measured]) -> Measured:
+    """Sum up the passes of one set-up: the fastest, since other work only ever slows."""
+    slowest, fastest = sorted(passes, key=lambda one: one.decode_rate)
+    steady = fastest.decode_rate <= STEADY * slowest.decode_rate
+    return replace(
+        max(passes, key=lambda one: one.prompt_rate),
+        decode_rate=fastest.decode_rate,
+        steady=steady,
+    )
 
 
 def trials(settings: Settings, cores: int | None) -> Iterator[Settings]:

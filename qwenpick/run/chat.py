@@ -1,10 +1,9 @@
 """A conversation: takes what a person says, yields events, prints nothing.
 
-How a turn goes: the messages become a prompt (`prompt.py`), a list of pieces at message
-boundaries: TextPiece(tokens), or ImagePiece(key, n_tokens, n_pos, reader) for a picture, which
-takes n_tokens cells of the cache but only n_pos positions. The reader (`checkpoints.py`) brings
-the engine to it, reading only what is new; the answer is written (`reply.py`); and a worker reads
-it in the form that the next prompt will have (`ahead.py`).
+How a turn goes: the messages become a prompt (`transcript.py`), the reader (`checkpoints.py`)
+brings the engine to it, reading only what is new; the answer is written (`reply.py`); and a worker
+reads it in the form that the next prompt will have (`ahead.py`). A turn that fails, or is
+interrupted before a word of it came, leaves everything as it was.
 
 What the model wrote is never itself a part of the next prompt: the template drops its thinking,
 and the rest is read as the template has it. So a turn's prompt depends on the messages alone.
@@ -16,33 +15,29 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.errors import RunError, UsageError
 from qwenpick.run.ahead import Ahead
 from qwenpick.run.checkpoints import Reader
 from qwenpick.run.engine import StoppedError
 from qwenpick.run.events import Answer, Event, Finished, Notice, Reading, Turn
 from qwenpick.run.manner import Manner, Meter, Speaker
-from qwenpick.run.pieces import agreeing
-from qwenpick.run.prompt import Scribe
 from qwenpick.run.reply import Reply
 from qwenpick.run.sampling import Sampler, values_for
 from qwenpick.run.tools import ToolReader, for_template
+from qwenpick.run.transcript import Transcript, questions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from qwenpick.catalog.model import Sampling
     from qwenpick.run.engine import Engine
-    from qwenpick.run.pieces import ImagePiece, Piece, Prompt
+    from qwenpick.run.pieces import ImagePiece, Prompt
 
 CHECKPOINT_BYTES = 256 << 20
 """Room for checkpoints where nobody says otherwise: 12 of the 0.8B and 2B, 4 of the 4B and 9B."""
 CALL = "<tool_call>"
-_RESERVE = 1024
-"""Tokens of the window that are kept free for an answer, but never more than a quarter of it."""
 
 
-class Conversation:
+class Conversation(Transcript):
     """Messages, and the engine that answers them.
 
     Args:
@@ -62,48 +57,39 @@ class Conversation:
         budget: int = CHECKPOINT_BYTES,
         reuse: bool = True,
     ) -> None:
-        self.engine, self.speaker, self.manner = engine, speaker, manner
+        super().__init__(engine, manner)
+        self.speaker = speaker
         self.reader = Reader(engine, budget, reuse=reuse)
-        self.scribe = Scribe(engine)
-        self.system: str | None = None
-        self.messages: list[dict[str, Any]] = []
-        """All that was said; `window` tells where what the model still sees begins."""
-        self.window = 0
-        self.pictures: dict[str, ImagePiece] = {}
-        """By the key that stands in a message's `image` parts."""
         self.ahead = Ahead(self.reader)
         self.last: Turn | None = None
         self._tries = 0
+        self._stopped = False
 
     # What a person does
 
     def say(self, text: str, images: Sequence[ImagePiece] = ()) -> Iterator[Event]:
         """Say something, and take the answer's events; the last one is Finished."""
-        self.ahead.stop()
         self.pictures |= {image.key: image for image in images}
         content: Any = text
         if images:
             parts = [{"type": "image", "image": image.key} for image in images]
             content = [*parts, {"type": "text", "text": text}]
-        self.messages.append({"role": "user", "content": content})
         self._tries = 0
-        yield from self._turn()
+        yield from self._turn([*self.messages, {"role": "user", "content": content}])
 
     def retry(self) -> Iterator[Event]:
         """Have the last message answered again, with other draws."""
-        self.ahead.stop()
-        last = self._last_question()
-        del self.messages[last + 1 :]
+        messages = self.messages[: self._last_question() + 1]
         self._tries += 1
-        yield from self._turn()
+        yield from self._turn(messages)
 
     def undo(self) -> str:
         """Take back the last message and its answer; gives the message's text."""
         self.ahead.stop()
         last = self._last_question()
         content = self.messages[last]["content"]
-        del self.messages[last:]
-        self.window = min(self.window, self._turn_starts(0)[-1:][0] if self.messages else 0)
+        self.messages = self.messages[:last]
+        self.window = min(self.window, *questions(self.messages)[-1:], len(self.messages))
         return content if isinstance(content, str) else str(content[-1]["text"])
 
     def edit(self, text: str) -> Iterator[Event]:
@@ -113,18 +99,23 @@ class Conversation:
 
     def tell(self, results: Sequence[str]) -> Iterator[Event]:
         """Give the results of the tools that were called, and take the answer."""
-        self.ahead.stop()
-        self.messages += [{"role": "tool", "content": result} for result in results]
-        yield from self._turn()
+        told = [{"role": "tool", "content": result} for result in results]
+        yield from self._turn([*self.messages, *told])
 
     def clear(self) -> None:
         """Begin anew; the system prompt stays."""
         self.ahead.stop()
-        self.messages.clear()
+        self.messages = []
         self.window = 0
+
+    def read_ahead(self) -> None:
+        """Begin to read what the next prompt will begin with, where that is wanted."""
+        if self.manner.read_ahead:
+            self.ahead.start(self.next_prompt)
 
     def stop(self) -> None:
         """Stop what is being read or written; for signal handlers and other threads."""
+        self._stopped = True
         self.engine.stop()
 
     def close(self) -> None:
@@ -145,27 +136,39 @@ class Conversation:
 
     # How a turn goes
 
-    def _turn(self) -> Iterator[Event]:
-        started = time.perf_counter()
+    def _turn(self, messages: list[dict[str, Any]]) -> Iterator[Event]:
+        """Answer the last of *messages*; where that fails all is as it was before."""
+        meter = Meter(started=time.perf_counter())
+        self._stopped = False
+        self.ahead.stop()
         self.engine.go_on()
+        if self._stopped:  # asked for meanwhile
+            self.engine.stop()
+        before = self.messages, self.window
+        self.messages = messages
         try:
-            prompt, dropped = self._fitting()
-        except RunError:
-            del self.messages[self._last_question() :]
-            raise
-        if dropped:
-            yield Notice(f"The window is full: the {dropped} oldest messages are out of it now.")
-        reply = Reply(self.reader, self._sampler(), self.manner.limits)
-        calls = ToolReader(self.manner.tools) if self.manner.tools else None
-        meter = Meter(started=started, total=prompt.n_tokens)
-        yield from self._work(prompt, reply, calls, meter)
-        self.last = turn = self._finish(reply, calls, meter)
+            prompt, dropped = self.fitting_prompt()
+            if dropped:
+                yield Notice(self._told(dropped))
+            meter.total = prompt.n_tokens
+            reply = Reply(self.reader, self._sampler(), self.manner.limits)
+            calls = ToolReader(self.manner.tools) if self.manner.tools else None
+            yield from self._work(prompt, reply, calls, meter)
+            turn = self._finish(reply, calls, meter)
+        finally:
+            if self.messages is messages:  # no answer came
+                self.messages, self.window = before
+        self.last = turn
         if turn.finish == "loop":
             yield Notice("The model repeats itself, so it was stopped.")
         self.engine.go_on()
-        if self.manner.read_ahead and self.messages:
-            self.ahead.start(self._next_pieces)
+        if self.messages:
+            self.read_ahead()
         yield Finished(turn)
+
+    def _told(self, dropped: int) -> str:
+        text = f"The window is full: the {dropped} oldest messages are out of it now."
+        return f"{text} A longer one fits: {self.longer}" if self.longer else text
 
     def _work(
         self, prompt: Prompt, reply: Reply, calls: ToolReader | None, meter: Meter
@@ -192,12 +195,11 @@ class Conversation:
         calls = tuple(reader.calls) if reader else ()
         if calls:
             text = text.partition(CALL)[0].rstrip()
-        if text or calls or thought:
-            message = {"role": "assistant", "content": text}
+        if text or calls or thought or reply.finish != "interrupted":
+            message: dict[str, Any] = {"role": "assistant", "content": text}
             message |= {"reasoning_content": thought} if thought else {}
-            self.messages.append(message | ({"tool_calls": for_template(calls)} if calls else {}))
-        elif reply.finish == "interrupted":
-            del self.messages[self._last_question() :]
+            message |= {"tool_calls": for_template(calls)} if calls else {}
+            self.messages = [*self.messages, message]
         count = len(reply.tokens)
         seconds = (reply.last_at or 0) - (reply.first_at or 0)
         return Turn(
@@ -217,59 +219,3 @@ class Conversation:
         manner = self.manner
         seed = None if manner.seed is None else [manner.seed, len(self.messages), self._tries]
         return Sampler(self.sampling(), seed, manner.mask() if manner.mask else None)
-
-    # Prompts and the window
-
-    def _prompt(self, extra: Sequence[Mapping[str, Any]] = ()) -> Prompt:
-        system = [{"role": "system", "content": self.system}] if self.system else []
-        seen = [*system, *self.messages[self.window :], *extra]
-        keys = [
-            part["image"]
-            for message in seen
-            if not isinstance(message["content"], str)
-            for part in message["content"]
-            if part["type"] == "image"
-        ]
-        return self.scribe.prompt(
-            seen,
-            thinking=self.manner.thinking,
-            tools=self.manner.tools,
-            pictures=[self.pictures[key] for key in keys],
-        )
-
-    def _fitting(self) -> tuple[Prompt, int]:
-        """Make the prompt; where it outgrows the window, the oldest turns go till half is free."""
-        whole = self.engine.n_ctx
-        reserve = min(self.manner.limits.max_tokens or _RESERVE, _RESERVE, whole // 4)
-        prompt, before = self._prompt(), self.window
-        starts = self._turn_starts(self.window)[1:]
-        limit = whole - reserve
-        while prompt.n_tokens > limit and starts:
-            limit = whole // 2
-            self.window = starts.pop(0)
-            prompt = self._prompt()
-        if prompt.n_tokens > whole - reserve:
-            raise RunError(
-                f"This takes {prompt.n_tokens:,} tokens, and the window has {whole:,}, of which "
-                f"{reserve:,} are for the answer.",
-                hint=f"Say it in parts, or start with a longer one: --context {2 * whole}",
-            )
-        return prompt, self.window - before
-
-    def _next_pieces(self) -> Sequence[Piece]:
-        """Give what the next prompt begins with, whatever will be said."""
-        one, other = (self._prompt([{"role": "user", "content": text}]) for text in ("a", "b"))
-        return one.pieces[: agreeing(one.pieces, other.pieces)]
-
-    def _turn_starts(self, begin: int) -> list[int]:
-        return [
-            index
-            for index, message in enumerate(self.messages)
-            if index >= begin and message["role"] == "user"
-        ]
-
-    def _last_question(self) -> int:
-        starts = self._turn_starts(0)
-        if not starts:
-            raise UsageError("Nothing was said yet.")
-        return starts[-1]

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from qwenpick.run.pieces import ImagePiece, Piece, Prompt, agreeing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from qwenpick.run.engine import Engine
@@ -40,19 +41,24 @@ class Checkpoints:
         """Say whether there is one after *count* pieces."""
         return count in self._kept
 
-    def add(self, count: int, engine: Engine) -> None:
-        """Copy the state as it is, after *count* pieces; the oldest go where there is no room."""
+    def add(self, count: int, engine: Engine, *, instead: int | None = None) -> None:
+        """Copy the state as it is, after *count* pieces; the oldest go where there is no room.
+
+        The one *instead* of which it is goes first, and its array is written over.
+        """
         size = engine.state_bytes()
         if size > self._budget:
             return
-        spare = self._kept.pop(count, None)
+        spare = self._kept.pop(count if instead is None else instead, None)
+        self._kept.pop(count, None)
         while self._kept and self.bytes + size > self._budget:
             spare = self._kept.pop(next(iter(self._kept)))
         self._kept[count] = engine.save_state(into=spare)
 
-    def drop(self, count: int) -> None:
-        """Forget one, where it is there."""
-        self._kept.pop(count, None)
+    def take(self, count: int, data: NDArray[np.uint8]) -> None:
+        """Keep a copy of one from elsewhere, where there is room for it."""
+        if self.bytes + data.size <= self._budget:
+            self._kept[count] = np.array(data)
 
     def cut(self, count: int) -> None:
         """Drop all that follow more than *count* pieces: what they stand on is gone."""
@@ -108,7 +114,6 @@ class Reader:
             StoppedError: `Engine.stop` was called; what was read is kept to its last checkpoint.
         """
         last = len(prompt.pieces) - 1
-        marks = {prompt.starts[-1], *prompt.starts[1:2]}
         done = sum(piece.n_tokens for piece in self._go_back(prompt.pieces, last))
         yield done
         since = 0
@@ -117,23 +122,23 @@ class Reader:
             self._read(piece, logits=count == last)
             done += piece.n_tokens
             since += piece.n_tokens
-            if count + 1 in marks:
+            if count + 1 in prompt.marks:
                 self._mark(rolling=False)
             elif since >= ROLLING_TOKENS and count < last:
                 self._mark(rolling=True)
                 since = 0
             yield done
 
-    def ahead(self, pieces: Sequence[Piece]) -> None:
-        """Read what the next prompt will begin with, a checkpoint after each piece.
+    def ahead(self, prompt: Prompt) -> None:
+        """Read what the next prompt will begin with, a rolling checkpoint after each piece.
 
         Raises:
             StoppedError: As `bring`.
         """
-        self._go_back(pieces, len(pieces))
-        for piece in pieces[len(self.content) :]:
+        self._go_back(prompt.pieces, len(prompt.pieces))
+        for piece in prompt.pieces[len(self.content) :]:
             self._read(piece, logits=False)
-            self._mark(rolling=True)
+            self._mark(rolling=len(self.content) not in prompt.marks)
         self._rolling = None  # the last one stays: it is where the next prompt begins
 
     def write(self, token: int) -> None:
@@ -159,11 +164,9 @@ class Reader:
     def _mark(self, *, rolling: bool) -> None:
         if not (self.engine.recurrent and self._reuse):
             return
-        count = len(self.content)
-        if self._rolling is not None and self._rolling != count:
-            self.checkpoints.drop(self._rolling)
+        count, before = len(self.content), self._rolling
         self._rolling = count if rolling and count not in self.checkpoints else None
-        self.checkpoints.add(count, self.engine)
+        self.checkpoints.add(count, self.engine, instead=before)
 
     def _go_back(self, pieces: Sequence[Piece], limit: int) -> Sequence[Piece]:
         """Put the context to where it agrees with *pieces*, at most *limit* of them."""

@@ -1,4 +1,4 @@
-"""The engine: llama.cpp through its low-level bindings. The only file that imports llama_cpp.
+"""The engine: llama.cpp through its low-level bindings (`native.py`).
 
 It knows tokens, positions and states; it knows nothing about messages, templates or sampling.
 One context, one sequence, one user at a time: `stop` alone may be called from another thread or
@@ -8,21 +8,13 @@ a signal handler. Import it late: llama_cpp takes about 0.2 s.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qwenpick.errors import EngineMissingError, RunError
-from qwenpick.run.log import Log
-
-try:
-    import llama_cpp.llama_cpp as lib
-except (ImportError, OSError, RuntimeError) as _error:
-    raise EngineMissingError(
-        f"The engine is not installed here ({_error}).", hint="Type: qwenpick engine install"
-    ) from None
+from qwenpick.errors import RunError
+from qwenpick.run import native
+from qwenpick.run.native import lib, log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,11 +27,6 @@ if TYPE_CHECKING:
 _SEQUENCE = 0
 _ABORTED = 2  # what llama_decode returns after its abort callback said so (llama.h)
 _PIECE_BYTES = 256  # room for one token's text; asked again where it is longer
-
-_log = Log()
-_log_callback = lib.llama_log_callback(_log.take)
-lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
-lib.llama_backend_init()
 
 
 class StoppedError(Exception):
@@ -61,11 +48,11 @@ class Engine:
     def __init__(
         self, path: Path, arguments: Arguments, *, watch: Callable[[float], None] | None = None
     ) -> None:
-        _log.start()
+        log.start()
         self.path = path
-        self._model = _load(path, arguments, watch or (lambda _part: None))
-        self._context = _make_context(self._model, arguments)
-        self.buffers = _log.buffers()
+        self._model = native.load_model(path, arguments, watch or (lambda _part: None))
+        self._context = native.make_context(self._model, arguments)
+        self.buffers = log.buffers()
         """Bytes of each part that llama.cpp reported."""
         self._vocab = lib.llama_model_get_vocab(self._model)
         self._memory = lib.llama_get_memory(self._context)
@@ -74,7 +61,7 @@ class Engine:
             self._batch.n_seq_id[index] = 1
             self._batch.seq_id[index][0] = _SEQUENCE
         self._stop = ctypes.create_string_buffer(2)
-        self._callback = _abort_callback()
+        self._callback = native.abort_callback()
         lib.llama_set_abort_callback(self._context, self._callback, ctypes.addressof(self._stop))
         self.n_ctx: int = lib.llama_n_ctx(self._context)
         self.n_batch = arguments.n_batch
@@ -116,7 +103,7 @@ class Engine:
             raise StoppedError
         if code:
             raise RunError(
-                f"The engine could not read on (llama_decode gave {code}).", hint=_log.last_error()
+                f"The engine could not read on (llama_decode gave {code}).", hint=log.last_error()
             )
 
     def logits(self) -> NDArray[np.float32]:
@@ -126,7 +113,7 @@ class Engine:
         """
         row = lib.llama_get_logits_ith(self._context, -1)
         if not row:
-            raise RunError("The engine gave no logits.", hint=_log.last_error())
+            raise RunError("The engine gave no logits.", hint=log.last_error())
         floats = (ctypes.c_float * self.n_vocab).from_address(ctypes.addressof(row.contents))
         return np.asarray(memoryview(floats).cast("B").cast("f"))
 
@@ -199,7 +186,7 @@ class Engine:
         tokens = (lib.llama_token * room)()
         count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
         if count < 0:
-            raise RunError("The engine can't turn this text into tokens.", hint=_log.last_error())
+            raise RunError("The engine can't turn this text into tokens.", hint=log.last_error())
         return tokens[:count]
 
     def text(self, token: int, *, special: bool = False) -> bytes:
@@ -235,75 +222,6 @@ class Engine:
     def handles(self) -> tuple[Any, Any]:
         """The model and the context, for the projector of pictures and nothing else."""
         return self._model, self._context
-
-
-def version() -> str:
-    """Give the version of the bindings."""
-    import llama_cpp  # noqa: PLC0415 - its parent is loaded already
-
-    return str(llama_cpp.__version__)
-
-
-def _load(path: Path, arguments: Arguments, watch: Callable[[float], None]) -> Any:  # noqa: ANN401 - a C pointer
-    stops: list[BaseException] = []
-
-    @lib.llama_progress_callback  # type: ignore[untyped-decorator]
-    def moved(part: float, _: object) -> bool:
-        try:
-            watch(part)
-        except (KeyboardInterrupt, SystemExit) as stop:  # a signal's: C code can't pass it on
-            stops.append(stop)
-        return not stops
-
-    params = lib.llama_model_default_params()
-    params.progress_callback = moved
-    params.n_gpu_layers = arguments.n_gpu_layers
-    params.use_extra_bufts = arguments.use_extra_bufts
-    model = lib.llama_model_load_from_file(str(path).encode(), params)
-    if stops:
-        raise stops[0]
-    if not model:
-        raise RunError(
-            f"The engine can't load {path.name}: {_log.last_error() or 'it gives no reason'}.",
-            hint="Check the file with: qwenpick verify; the engine with: qwenpick engine",
-        )
-    return model
-
-
-def _make_context(model: Any, arguments: Arguments) -> Any:  # noqa: ANN401 - C pointers
-    params = lib.llama_context_default_params()
-    params.n_ctx = arguments.n_ctx
-    params.n_batch = arguments.n_batch
-    params.n_ubatch = arguments.n_ubatch
-    params.n_outputs_max = arguments.n_outputs_max
-    params.n_seq_max = 1
-    params.n_threads = arguments.n_threads
-    params.n_threads_batch = arguments.n_threads
-    params.type_k = arguments.type_k
-    params.type_v = arguments.type_v
-    params.flash_attn_type = (
-        lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        if arguments.flash_attention
-        else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    )
-    context = lib.llama_init_from_model(model, params)
-    if not context:
-        lib.llama_model_free(model)
-        raise RunError(
-            f"The engine can't make a context of {arguments.n_ctx:,} tokens: "
-            f"{_log.last_error() or 'it gives no reason'}.",
-            hint="Try a shorter one: --context 8k",
-        )
-    return context
-
-
-def _abort_callback() -> Any:  # noqa: ANN401 - a C function pointer
-    """Make a callback of libc's strlen, which costs nothing: a Python one takes the GIL.
-
-    Given a two-byte buffer it answers 0 while that is empty, and 1 once a byte stands in it.
-    """
-    name = "msvcrt" if sys.platform == "win32" else None
-    return ctypes.cast(ctypes.CDLL(name).strlen, lib.ggml_abort_callback)
 
 
 def _bytes_at(data: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - a C pointer

@@ -44,7 +44,7 @@ class Meter:
     """How the reading of a prompt went."""
 
     started: float
-    total: int
+    total: int = 0
     cached: int | None = None
     read: int = 0
     ended: float = 0.0

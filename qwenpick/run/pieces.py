@@ -54,9 +54,14 @@ class Prompt:
 
     pieces: tuple[Piece, ...]
     starts: tuple[int, ...] = ()
-    """Which piece each message starts with; the last is the answer to be written."""
+    """Which piece each message starts with; the last is the answer that follows the question."""
     thinking: bool = False
     """Whether it ends inside an open thinking block."""
+
+    @property
+    def marks(self) -> set[int]:
+        """After how many pieces a checkpoint stays: the system prompt, and the last question."""
+        return {*self.starts[-1:], *self.starts[1:2]}
 
     @property
     def n_tokens(self) -> int:
@@ -64,8 +69,8 @@ class Prompt:
         return sum(piece.n_tokens for piece in self.pieces)
 
 
-def agreeing(one: Sequence[Piece], other: Sequence[Piece]) -> int:
-    """Count the first pieces in which two prompts agree."""
+def agreeing(one: Sequence[object], other: Sequence[object]) -> int:
+    """Count the first pieces, or tokens, in which two prompts agree."""
     count = 0
     for mine, theirs in zip(one, other, strict=False):
         if mine != theirs:

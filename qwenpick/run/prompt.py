@@ -17,7 +17,7 @@ from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from qwenpick.errors import RunError
-from qwenpick.run.pieces import ImagePiece, Piece, Prompt, TextPiece
+from qwenpick.run.pieces import ImagePiece, Piece, Prompt, TextPiece, agreeing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +84,7 @@ class Scribe:
         names = {f"{name}_token": engine.special_text(name) for name in ("bos", "eos")}
         self._engine = engine
         self._template = Template(template or engine.chat_template() or CHATML, names)
-        self._opening = self._find_opening()
+        self._opening, self._shared = self._find_opening()
         image = engine.tokens(IMAGE)
         self._image = image[0] if len(image) == 1 else None
 
@@ -110,9 +110,10 @@ class Scribe:
         left = iter(pictures)
         pieces: list[Piece] = []
         starts: list[int] = []
-        for part in self._parts(self._tokens(text)):
+        for part, answer in self._parts(self._tokens(text)):
             starts.append(len(pieces))
-            pieces += self._cut(part, left)
+            step = min(AHEAD_STEP, self._engine.n_batch) if answer else self._engine.n_batch
+            pieces += self._cut(part, step, left)
         open_thought = text.rstrip().endswith("<think>")
         return Prompt(pieces=tuple(pieces), starts=tuple(starts), thinking=open_thought)
 
@@ -120,29 +121,37 @@ class Scribe:
         tokens, first = self._engine.tokens(text), self._engine.begins_with()
         return tokens if first is None or tokens[:1] == [first] else [first, *tokens]
 
-    def _find_opening(self) -> list[int]:
-        """Give the tokens that open an answer: the marker of a message and the role."""
-        question = [{"role": "user", "content": "x"}]
-        without = self._template.render(question, generate=False, enable_thinking=False)
-        text = self._template.render(question, enable_thinking=False)
+    def _find_opening(self) -> tuple[list[int], int]:
+        """Give the tokens that open an answer, marker and role, and how many are read before it.
+
+        These are the ones that it opens with both when it is to be written and when it is told
+        again. They go with the message before them: a call less that an answer has to wait for.
+        """
+        question, answer = ({"role": role, "content": "x"} for role in ("user", "assistant"))
+        without = self._template.render([question], generate=False, enable_thinking=False)
+        text = self._template.render([question], enable_thinking=False)
         if not text.startswith(without) or text == without:
-            return []
-        return self._engine.tokens(text[len(without) :])[:2]
+            return [], 0
+        opening = self._engine.tokens(text[len(without) :])
+        told = self._template.render([question, answer, question], generate=False)
+        again = self._engine.tokens(told.removeprefix(without))
+        return opening[:2], min(agreeing(opening, again), len(opening) - 1)
 
-    def _parts(self, tokens: list[int]) -> Iterator[list[int]]:
-        """Split at message boundaries."""
+    def _parts(self, tokens: list[int]) -> Iterator[tuple[list[int], bool]]:
+        """Split at message boundaries; says which parts are answers."""
         marker = self._opening[0] if self._opening else None
-        begin = 0
+        begin, answer = 0, False
         for index, token in enumerate(tokens):
-            if token == marker and index > begin:
-                yield tokens[begin:index]
-                begin = index
-        yield tokens[begin:]
+            if token == marker and index:
+                opens = tokens[index : index + 2] == self._opening
+                cut = min(index + (self._shared if opens else 0), len(tokens) - 1)
+                if cut > begin:
+                    yield tokens[begin:cut], answer
+                begin, answer = cut, opens
+        yield tokens[begin:], answer
 
-    def _cut(self, part: list[int], pictures: Iterator[ImagePiece]) -> Iterator[Piece]:
-        """Cut a message into pieces, and put its pictures in their places."""
-        answer = self._opening and part[:2] == self._opening
-        step = min(AHEAD_STEP, self._engine.n_batch) if answer else self._engine.n_batch
+    def _cut(self, part: list[int], step: int, pictures: Iterator[ImagePiece]) -> Iterator[Piece]:
+        """Cut a message into pieces of *step* tokens, and put its pictures in their places."""
         begin = 0
         for index, token in enumerate([*part, None]):
             picture = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qwenpick.hardware import measured
 from qwenpick.hardware.machine import Measurement
-from qwenpick.run.engine import version
+from qwenpick.run.native import version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ENOUGH_READ, _ENOUGH_WRITTEN = 128, 16
 """Tokens from which a turn's rates stand for something."""
+OF_TURN = 0.25
+"""The weight of one turn: a busy moment does not undo what was measured."""
 
 
 def keep(  # noqa: PLR0913 - the parts of one record
@@ -28,10 +30,12 @@ def keep(  # noqa: PLR0913 - the parts of one record
     size: str | None,
     quant: str,
     bandwidth: float | None = None,
+    weight: float = 1.0,
 ) -> None:
     """Keep prompt and decode rates of a file, and the memory's bandwidth in bytes per second.
 
-    What is None is taken from the record before.
+    What is None is taken from the record before; with a *weight* below 1 the rates only move
+    that far from it.
     """
     record = Measurement(
         model_file=path.name,
@@ -51,11 +55,15 @@ def keep(  # noqa: PLR0913 - the parts of one record
     measured.keep(
         replace(
             record,
-            prompt_rate=record.prompt_rate or before.prompt_rate,
-            decode_rate=record.decode_rate or before.decode_rate,
+            prompt_rate=_moved(before.prompt_rate, record.prompt_rate, weight),
+            decode_rate=_moved(before.decode_rate, record.decode_rate, weight),
             memory_bandwidth_bytes_per_second=bandwidth or before.memory_bandwidth_bytes_per_second,
         )
     )
+
+
+def _moved(before: float | None, now: float | None, weight: float) -> float | None:
+    return now * weight + before * (1 - weight) if before and now else now or before
 
 
 def of_turn(turn: Turn) -> tuple[float | None, float | None]:

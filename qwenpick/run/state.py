@@ -3,9 +3,13 @@
 llama.cpp aborts on a state that is cut short, and loads an altered or foreign one without a word.
 So a file is looked at as a whole before the engine sees any of it:
 
-    line 1   JSON: whose state it is (`Owner`), the length and the sha256 of all that follows
-    line 2   JSON: the pieces that were read
-    the rest the state, as llama_state_seq_get_data gives it
+    line 1   JSON, filled up to 1,024 bytes: whose state it is (`Owner`), the length and the
+             sha256 of all that follows
+    line 2   JSON: the pieces that were read, the state's bytes, and where the checkpoint stands
+    the rest the state, as llama_state_seq_get_data gives it, and the checkpoint: that before the
+             last answer, so that it can be had again
+
+A long conversation's state is as large as its cache, so the file is mapped, not copied to memory.
 """
 
 from __future__ import annotations
@@ -13,9 +17,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +26,16 @@ import numpy as np
 from qwenpick.run.pieces import ImagePiece, Piece, TextPiece
 
 if TYPE_CHECKING:
+    from io import BufferedRandom
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
     from qwenpick.run.checkpoints import Reader
 
-_FORMAT = 1
+_FORMAT = 2
+_HEAD = 1024
+_BLOCK = 1 << 20
 _SAMPLES, _SAMPLE = 64, 4096
 
 
@@ -34,7 +44,7 @@ class Owner:
     """What a state belongs to: with anything else it would be nonsense."""
 
     model: str
-    """From `model_digest`."""
+    """The sha256 of its file where that is known, else from `model_digest`."""
     engine_version: str
     kv_type: str
     projector: str | None = None
@@ -42,16 +52,16 @@ class Owner:
 
 
 def model_digest(path: Path, header_bytes: int) -> str:
-    """Tell a model's file from any other: its size, its header, and 64 samples of its weights.
+    """Tell a model's file from any other: size, time of change, header, 64 samples of its weights.
 
     A digest of the whole would take seconds for each start.
     """
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
+    facts = path.stat()
+    digest = hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns}".encode())
     with path.open("rb") as file:
         digest.update(file.read(header_bytes))
         for index in range(_SAMPLES):
-            file.seek(header_bytes + (size - header_bytes) * index // _SAMPLES)
+            file.seek(header_bytes + (facts.st_size - header_bytes) * index // _SAMPLES)
             digest.update(file.read(_SAMPLE))
     return digest.hexdigest()
 
@@ -60,49 +70,85 @@ def save(reader: Reader, path: Path, owner: Owner) -> bool:
     """Write the state where *reader* can go back to; false where there is nothing to keep.
 
     The file is there whole or not at all: written beside, synced, renamed.
+
+    Raises:
+        OSError: It can't be written.
     """
     reader.settle()
     if not reader.content:
         return False
-    pieces = json.dumps([_to_json(piece) for piece in reader.content]).encode() + b"\n"
-    data = reader.engine.save_state(whole=True).data
-    digest = hashlib.sha256(pieces)
-    digest.update(data)
-    head = asdict(owner) | {"length": len(pieces) + data.nbytes, "sha256": digest.hexdigest()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
-            file.write(json.dumps(head).encode() + b"\n" + pieces)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)
+    fresh = path.with_suffix(".new")
+    try:
+        with fresh.open("w+b") as file:
+            _write(file, reader, owner)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
     return True
+
+
+def _write(file: BufferedRandom, reader: Reader, owner: Owner) -> None:
+    count, checkpoint = next(
+        reader.checkpoints.below(len(reader.content) - 1), (None, np.empty(0, np.uint8))
+    )
+    size = reader.engine.state_bytes(whole=True)
+    about = {"state": size, "checkpoint": count, "pieces": list(map(_to_json, reader.content))}
+    line = json.dumps(about).encode() + b"\n"
+    rest = size + checkpoint.nbytes
+    file.write(bytes(_HEAD) + line)
+    file.writelines(repeat(bytes(_BLOCK), rest // _BLOCK))  # a full disk says so here
+    file.write(bytes(rest % _BLOCK))
+    file.flush()
+    body = np.memmap(file, np.uint8, "r+", offset=_HEAD)
+    reader.engine.save_state(whole=True, into=body[len(line) : len(line) + size])
+    body[len(line) + size :] = checkpoint
+    body.flush()
+    digest = hashlib.sha256(body.data).hexdigest()
+    head = json.dumps(asdict(owner) | {"length": body.size, "sha256": digest}).encode()
+    file.seek(0)
+    file.write(head.ljust(_HEAD - 1) + b"\n")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def load(reader: Reader, path: Path, owner: Owner) -> str | None:
     """Give *reader* the state at *path*; says why not, None where it worked."""
     try:
-        with path.open("rb") as file:
-            head = json.loads(file.readline(1 << 16))
-            expected, digest = head.pop("length", None), head.pop("sha256", None)
-            if head != asdict(owner):
-                return "it is of another model, engine or setting"
-            length = os.fstat(file.fileno()).st_size - file.tell()
-            if length != expected:
-                return "it is cut short"
-            body = np.fromfile(file, np.uint8, length)
-    except OSError:
-        return "it can't be read"
-    except (ValueError, AttributeError):
-        return "it is no state"
-    if hashlib.sha256(body.data).hexdigest() != digest:
-        return "it was altered"
+        body = _checked(path, owner)
+    except _UnfitError as error:
+        return str(error)
     end = int(np.argmax(body == ord("\n"))) + 1
-    pieces = [_from_json(piece) for piece in json.loads(body[:end].tobytes())]
-    return None if reader.adopt(pieces, body[end:]) else "the engine refuses it"
+    about = json.loads(body[:end].tobytes())
+    middle = end + about["state"]
+    if not reader.adopt(list(map(_from_json, about["pieces"])), body[end:middle]):
+        return "the engine refuses it"
+    if about["checkpoint"] is not None:
+        reader.checkpoints.take(about["checkpoint"], body[middle:])
+    return None
+
+
+class _UnfitError(Exception):
+    """Why a file is not the state that is wanted."""
+
+
+def _checked(path: Path, owner: Owner) -> NDArray[np.uint8]:
+    """Map what follows the first line, once that was found to be what was written."""
+    try:
+        with path.open("rb") as file:
+            head = json.loads(file.read(_HEAD))
+            length, digest = head.pop("length"), head.pop("sha256")
+            if head != asdict(owner):
+                raise _UnfitError("it is of another model, engine or setting")
+            if os.fstat(file.fileno()).st_size != _HEAD + length:
+                raise _UnfitError("it is cut short")
+            body = np.memmap(file, np.uint8, "r", offset=_HEAD)
+    except OSError:
+        raise _UnfitError("it can't be read") from None
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        raise _UnfitError("it is no state") from None
+    if hashlib.sha256(body.data).hexdigest() != digest:
+        raise _UnfitError("it was altered")
+    return body
 
 
 def _to_json(piece: Piece) -> Any:  # noqa: ANN401 - JSON

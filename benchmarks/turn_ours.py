@@ -1,0 +1,156 @@
+"""Our own engine, as a worker of turn_workers.py: a conversation, and what only ours can do."""
+
+# ruff: noqa: D102 - the commands are one line each, and named in turn_rows.py
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import llama_cpp.llama_cpp as lib
+
+from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak, recurrent_state_bytes
+from qwenpick.pick.wish import Settings
+from qwenpick.pull.model_file import read_model
+from qwenpick.run import state
+from qwenpick.run.chat import Conversation
+from qwenpick.run.engine import Engine
+from qwenpick.run.events import Answer, Finished, Reading
+from qwenpick.run.interrupt import stopping
+from qwenpick.run.manner import Manner, Speaker
+from qwenpick.run.reply import Limits
+from qwenpick.run.settings import arguments
+
+OWNER = state.Owner(model="bench", engine_version="", kv_type="f16")
+
+
+class Ours:
+    """qwenpick's own conversation."""
+
+    def __init__(self, path: str, context: int, *, repack: bool, threads: int) -> None:
+        self.path = Path(path)
+        self.settings = Settings(context=context, threads=threads, repack=repack)
+        self.engine = Engine(self.path, arguments(self.settings))
+        self.state_bytes = recurrent_state_bytes(read_model(self.path).architecture)
+        self.talk: Any = None
+        self.reset()
+
+    def reset(self, checkpoints: int = 4) -> dict[str, Any]:
+        if self.talk:
+            self.talk.close()
+        self.engine.clear()
+        manner = Manner(overrides={"temperature": 0.0})
+        budget = checkpoints * self.state_bytes
+        self.talk = Conversation(self.engine, Speaker(), manner, budget=budget)
+        return {}
+
+    def turn(self, text: str, kept: str, *, answer: int, think: int, wait: float) -> dict[str, Any]:
+        time.sleep(wait)
+        manner = self.talk.manner
+        manner.thinking = think > 0
+        manner.limits = Limits(max_tokens=think + answer, think_budget=think or None, guard=False)
+        *_, last = self.talk.say(text)
+        assert isinstance(last, Finished)
+        turn = last.turn
+        self.talk.ahead.stop()
+        self.talk.messages[-1]["content"] = kept
+        self.talk.read_ahead()
+        return {
+            "first": turn.first_token_seconds,
+            "decode": turn.decode_rate,
+            "prompt": turn.prompt_tokens,
+            "cached": turn.cached_tokens,
+        }
+
+    def cut(self, text: str, tokens: int, start: int = 0) -> dict[str, Any]:
+        """Cut so many tokens out of a text that is repeated."""
+        found = self.engine.tokens(text)
+        found = (found * ((start + tokens) // len(found) + 1))[start : start + tokens]
+        return {"text": b"".join(map(self.engine.text, found)).decode(errors="ignore")}
+
+    def sum(self, checkpoints: int) -> dict[str, Any]:
+        """Give the sum for what was read, with so many checkpoints."""
+        file = read_model(self.path)
+        weights = sum(tensor.bytes for tensor in file.header.tensors)
+        total = memory_sum(
+            file.architecture,
+            FileFacts(bytes=file.header.file_bytes, weights=weights),
+            self.settings,
+            checkpoints=checkpoints * self.state_bytes,
+        )
+        self.talk.ahead.stop()
+        return {"bytes": predicted_peak(total, self.settings, read=self.talk.reader.n_tokens)}
+
+    def save(self, path: str) -> dict[str, Any]:
+        self.talk.ahead.wait()
+        self.talk.close()
+        state.save(self.talk.reader, Path(path), OWNER)
+        return {"bytes": Path(path).stat().st_size, "messages": self.talk.messages}
+
+    def resume(self, path: str, messages: list[dict[str, Any]], text: str) -> dict[str, Any]:
+        started = time.perf_counter()
+        assert state.load(self.talk.reader, Path(path), OWNER) is None
+        self.talk.messages = messages
+        seconds = time.perf_counter() - started
+        return {"first": seconds + self.turn(text, "", answer=1, think=0, wait=0)["first"]}
+
+    def bare(self, count: int) -> dict[str, Any]:
+        """Decode in a plain loop of llama_decode and llama.cpp's greedy sampler."""
+        self.talk.close()
+        self.talk.reader.settle()
+        position = self.talk.reader.position
+        context: Any = self.engine.handles[1]
+        sampler = lib.llama_sampler_init_greedy()
+        batch = lib.llama_batch_init(1, 0, 1)
+        batch.n_tokens, batch.n_seq_id[0], batch.seq_id[0][0], batch.logits[0] = 1, 1, 0, 1
+        batch.token[0] = 100
+        times = []
+        for index in range(count):
+            batch.pos[0] = position + index
+            assert not lib.llama_decode(context, batch)
+            batch.token[0] = lib.llama_sampler_sample(sampler, context, -1)
+            times.append(time.perf_counter())
+        lib.llama_batch_free(batch)
+        lib.llama_sampler_free(sampler)
+        self.talk.reader.forget()
+        return {"decode": (count - 1) / (times[-1] - times[0])}
+
+    def interrupt(self, text: str, after: float, *, answering: bool) -> dict[str, Any]:
+        """Send this process a SIGINT *after* seconds of a turn; how long until it is silent?
+
+        With *answering* they are counted from the first piece of the answer.
+        """
+        self.talk.manner.limits = replace(self.talk.manner.limits, max_tokens=None)
+        sent: list[float] = []
+
+        def send() -> None:
+            sent.append(time.perf_counter())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        timer = threading.Timer(after, send)
+        with stopping(self.talk.stop):
+            for event in self.talk.say(text):
+                if isinstance(event, Answer if answering else Reading) and not timer.ident:
+                    timer.start()
+                if isinstance(event, Finished):
+                    ended = time.perf_counter()
+                    assert event.turn.finish == "interrupted"
+                    assert bool(event.turn.completion_tokens) == answering
+        return {"seconds": ended - sent[0]}
+
+    def stop_ahead(self, text: str, after: float) -> dict[str, Any]:
+        """Stop the reading of a long answer, as a new message does; how long does it take?"""
+        self.talk.messages = [
+            {"role": "user", "content": "Say something long."},
+            {"role": "assistant", "content": text},
+        ]
+        self.talk.read_ahead()
+        busy = not self.talk.ahead.wait(after)
+        started = time.perf_counter()
+        self.talk.ahead.stop()
+        return {"seconds": time.perf_counter() - started, "busy": busy}
