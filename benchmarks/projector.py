@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-_POSITIONS = 2304  # 48 x 48 learned ones: image_size 768 in patches of 16
+POSITIONS = 2304  # 48 x 48 learned ones: image_size 768 in patches of 16
 _PATCH = 16
 
 
@@ -30,6 +30,8 @@ class Eyes:
 TINY = Eyes(hidden=64, ffn=128, layers=2, heads=2, out=128)
 REAL_SMALL = Eyes(hidden=768, ffn=3072, layers=12, heads=12, out=1024)
 """The shape that the 0.8B's has."""
+REAL_MIDDLE = Eyes(hidden=1024, ffn=4096, layers=24, heads=16, out=2048)
+"""The shape that the 2B's has."""
 
 
 def write(path: Path, eyes: Eyes, *, seed: int = 0) -> Path:
@@ -63,7 +65,7 @@ def write(path: Path, eyes: Eyes, *, seed: int = 0) -> Path:
     for name in ("v.patch_embd.weight", "v.patch_embd.weight.1"):
         matrix(name, eyes.hidden, 3, _PATCH, _PATCH)
     writer.add_tensor("v.patch_embd.bias", np.zeros(eyes.hidden, np.float32))
-    matrix("v.position_embd.weight", _POSITIONS, eyes.hidden, kind=np.float32)
+    matrix("v.position_embd.weight", POSITIONS, eyes.hidden, kind=np.float32)
     for layer in range(eyes.layers):
         block = f"v.blk.{layer}"
         norm(f"{block}.ln1")

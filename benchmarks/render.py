@@ -57,8 +57,8 @@ def bubble(items: list[int]) -> list[int]:
 
 def tokens() -> Iterator[Event]:
     """Give a thought and an answer of TOKENS tokens, about four characters each."""
-    for _ in range(50):
-        yield Thinking("so, ")
+    for count in range(1, 51):
+        yield Thinking("so, ", count)
     pieces = re.findall(r"\s?\S{1,4}|\s", TEXT)
     for index in range(TOKENS - 50):
         yield Answer(pieces[index % len(pieces)])

@@ -32,8 +32,8 @@ def main() -> None:
     dice = random.Random(3)  # noqa: S311 - the same pieces each time
     stream = AnswerStream(render.console())
     stream.take(Reading(10, 20))
-    for _ in range(3):
-        stream.take(Thinking("hm "))
+    for tokens in range(1, 4):
+        stream.take(Thinking("hm ", tokens))
         time.sleep(0.01)
     at = 0
     while at < len(TEXT):

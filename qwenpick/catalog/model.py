@@ -63,6 +63,8 @@ class Projector:
 
     name: str
     bytes: int
+    shape: tuple[int, int, int] | None = None
+    """Width, width of the feed-forward part, layers; None where the table does not say."""
     sha256: str | None = None
 
 

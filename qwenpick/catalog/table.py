@@ -91,6 +91,7 @@ def _model(size: str, entry: dict[str, Any], scores: dict[str, Any]) -> Model:
         projector=Projector(
             name=_file_name(projector["file"]),
             bytes=_whole(projector["bytes"], "mmproj"),
+            shape=_seeing(projector),
             sha256=_sha256(projector.get("sha256")),
         )
         if projector
@@ -111,6 +112,16 @@ def _model(size: str, entry: dict[str, Any], scores: dict[str, Any]) -> Model:
             for other in entry.get("alternatives", ())
         ),
     )
+
+
+def _seeing(projector: dict[str, Any]) -> tuple[int, int, int] | None:
+    """Read a projector's shape, which tables of before may lack."""
+    if "hidden" not in projector:
+        return None
+    hidden, ffn, layers = (
+        _whole(projector[name], "mmproj") for name in ("hidden", "ffn", "layers")
+    )
+    return hidden, ffn, layers
 
 
 def _architecture(entry: dict[str, Any], size: str) -> Architecture:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.cli.output import say
@@ -14,6 +15,7 @@ from qwenpick.run.interrupt import stopping
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from qwenpick.cli.album import Album
     from qwenpick.cli.opening import Opened
     from qwenpick.run.chat import Conversation
     from qwenpick.run.pieces import ImagePiece
@@ -27,15 +29,22 @@ class Answers:
     opened: Opened
     checkpoints: int
     """Bytes of the checkpoints that were made."""
+    album: Album
+    """The pictures that were shown."""
     turns: Sequence[Turn] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Give the document of `chat --json`."""
-        from qwenpick.pick.memory import predicted_peak  # noqa: PLC0415 - only here
+        from qwenpick.pick.memory import predicted_peak, used_late  # noqa: PLC0415 - only here
+        from qwenpick.pick.sight import vision_bytes  # noqa: PLC0415 - the same
 
         opened = self.opened
         read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
         predicted = predicted_peak(opened.memory, opened.settings, read=read)
+        if opened.eyes:
+            late = used_late(opened.memory, opened.settings)
+            seen = vision_bytes(opened.eyes, self.album.largest, later=late)
+            predicted += seen - opened.memory.vision
         return {
             "model": opened.model_json(),
             "settings": opened.settings_json(),
@@ -43,7 +52,7 @@ class Answers:
             "memory": {
                 "predicted": predicted - opened.memory.checkpoints + self.checkpoints,
                 "actual": peak_memory(),
-                "buffers": opened.engine.buffers,
+                "buffers": opened.engine.buffers | {"vision": self.album.reported},
             },
             "turns": [asdict(turn) for turn in self.turns],
         }
@@ -121,7 +130,11 @@ def peak_memory() -> int:
         import psutil  # noqa: PLC0415 - 25 ms, and only Windows needs it here
 
         return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415 - not on Windows
+    try:  # getrusage's peak begins with that of the process which started this one
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, LookupError, ValueError):
+        import resource  # noqa: PLC0415 - not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

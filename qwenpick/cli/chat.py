@@ -21,11 +21,11 @@ from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from qwenpick.cli.host import ChatHost
     from qwenpick.cli.opening import Opened
     from qwenpick.run.manner import Manner
+    from qwenpick.run.picture import Picture
     from qwenpick.run.schema import Schema
     from qwenpick.run.session import Session
     from qwenpick.run.tools import Tool
@@ -48,6 +48,7 @@ def chat(
     if prompts is None and as_json:
         raise UsageError("--json needs something to answer.", hint="Say it with -p TEXT.")
     schema, tools = _demanded(turn)
+    pictures = _pictures(turn)
     from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
     from qwenpick.cli import opening  # noqa: PLC0415 - the same
     from qwenpick.cli.locate import locate_or_demo  # noqa: PLC0415 - the same
@@ -64,41 +65,41 @@ def chat(
     manner = _manner(opened, turn, sampling)
     manner.tools = tools
     host = ChatHost(opened, manner, way, session)
+    if tools and not host.conversation.scribe.takes(tools):
+        say(f"{host.label} never sees the tools: its chat template leaves them out.")
     if turn.system is not None:
         host.conversation.system = turn.system
     try:
         if prompts is None:
-            _talk(host, turn, keep)
+            _talk(host, pictures, turn, keep)
         else:
-            _answer(host, prompts, turn.image or (), as_json=as_json)
+            _answer(host, prompts, pictures, as_json=as_json)
     except BrokenPipeError:
         drop_stdout()  # typer would end with 1
     finally:
         host.close()
 
 
-def _answer(host: ChatHost, prompts: list[str], images: Sequence[Path], *, as_json: bool) -> None:
+def _answer(
+    host: ChatHost, prompts: list[str], pictures: Sequence[Picture], *, as_json: bool
+) -> None:
     """Answer each prompt, and end."""
     from qwenpick.cli.answers import Answers, answer  # noqa: PLC0415 - not for --help
 
     host.conversation.manner.read_ahead = False  # nobody reads or types in between
-    shown = []
-    for path in images:
-        piece, note = host.picture(path)
-        shown.append(piece)
-        if note:
-            say(f"{path.name}: {note}")
+    shown = [host.show(picture) for picture in pictures]
     schema = host.opening.schema
     turns = answer(host.conversation, prompts, shown, quiet=as_json, schema=schema)
     host.keep_rates()
     made = host.conversation.reader.checkpoints.bytes
-    emit(Answers(opened=host.opened, checkpoints=made, turns=turns), as_json=as_json)
+    result = Answers(opened=host.opened, checkpoints=made, album=host.album, turns=turns)
+    emit(result, as_json=as_json)
     if turns[-1].finish == "interrupted":
         raise typer.Exit(130)
 
 
 def _demanded(turn: TurnOptions) -> tuple[Schema | None, tuple[Tool, ...] | None]:
-    """Read the schema and the tools, and look at the pictures, before anything is loaded.
+    """Read the schema and the tools, before anything is loaded.
 
     Raises:
         UsageError: One of them can't be understood.
@@ -114,22 +115,39 @@ def _demanded(turn: TurnOptions) -> tuple[Schema | None, tuple[Tool, ...] | None
         try:
             tools = read_tools(turn.tools.expanduser().read_text(encoding="utf-8-sig"))
         except OSError as error:
-            raise UsageError(f"{turn.tools} can't be read: {error.strerror}.") from None
-    for path in turn.image or ():
-        from qwenpick.run.vision import decode  # noqa: PLC0415 - Pillow costs 60 ms
-
-        decode(path)
+            raise UsageError(
+                f"{turn.tools} can't be read: {error.strerror}.", hint="Check its name."
+            ) from None
     return schema, tools
 
 
-def _talk(host: ChatHost, turn: TurnOptions, keep: KeepOptions) -> None:
+def _pictures(turn: TurnOptions) -> list[Picture]:
+    """Look at the pictures, before anything is loaded; what was changed is said.
+
+    Raises:
+        UsageError: One of them is none.
+        PullError: Its address can't be reached.
+    """
+    from qwenpick.cli.album import look_at, name_of  # noqa: PLC0415 - not for --help
+
+    pictures = []
+    for where in turn.image or ():
+        pictures.append(look_at(where))
+        if pictures[-1].note:
+            say(f"{name_of(where)}: {pictures[-1].note}")
+    return pictures
+
+
+def _talk(
+    host: ChatHost, pictures: Sequence[Picture], turn: TurnOptions, keep: KeepOptions
+) -> None:
     """Talk until the person leaves."""
     from qwenpick.cli.terminal import Terminal  # noqa: PLC0415 - prompt_toolkit costs 60 ms
     from qwenpick.hardware.system import on_battery  # noqa: PLC0415 - psutil costs 25 ms
 
     host.conversation.manner.read_ahead = not (keep.no_read_ahead or on_battery())
     terminal = Terminal(host, show_thinking=turn.show_thinking, remember=not keep.no_save)
-    terminal.run(turn.image or ())
+    terminal.run([host.show(picture) for picture in pictures])
 
 
 def _session(keep: KeepOptions) -> Session | None:

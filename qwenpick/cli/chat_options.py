@@ -64,7 +64,8 @@ class TurnOptions:
     ] = None
     system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system prompt.")] = None
     image: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="A picture for the first turn.")
+        list[str] | None,
+        typer.Option(metavar="FILE|URL", help="A picture for the first turn."),
     ] = None
     think: Annotated[
         bool | None, typer.Option("--think/--no-think", help="Think before answering.")

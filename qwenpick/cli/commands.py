@@ -42,7 +42,12 @@ COMMANDS = (
     Command("/nothink", "", "answer at once"),
     Command("/model", "[MODEL]", "go on with another size, or file", "model"),
     Command("/system", "[TEXT]", "show or set the system prompt; /system - takes it away"),
-    Command("/image", "FILE", "show the model a picture with the next message", "file"),
+    Command(
+        "/image",
+        "FILE",
+        "show the model a picture, or what is at an address, with the next message",
+        "file",
+    ),
     Command("/read", "FILE", "put a text file before the next message", "file"),
     Command("/retry", "", "answer the last message again, with other draws"),
     Command("/edit", "", "write the last message anew"),

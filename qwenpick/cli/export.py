@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import UsageError
+from qwenpick.run.messages import PLACE, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +41,7 @@ def as_markdown(messages: Sequence[Message], *, title: str) -> str:
     parts = [f"# {title}"]
     for message in messages:
         parts.append(f"## {_SPEAKERS.get(message['role'], message['role'])}")
-        parts.append(text_of(message))
+        parts.append(text_of(message, place=PLACE))
         parts += [
             f"```json\n{json.dumps(call['function'], ensure_ascii=False)}\n```"
             for call in message.get("tool_calls", ())
@@ -52,11 +53,3 @@ def as_json(messages: Sequence[Message], *, title: str) -> str:
     """Write it for programs, thinking as `reasoning_content`."""
     document = {"schema": 1, "title": title, "messages": list(messages)}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
-
-
-def text_of(message: Message) -> str:
-    """Give a message's text; a picture is a word in brackets."""
-    content = message["content"]
-    if isinstance(content, str):
-        return content
-    return "\n".join(part.get("text") or "[picture]" for part in content)

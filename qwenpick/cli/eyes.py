@@ -10,31 +10,25 @@ from qwenpick.errors import RunError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwenpick.pick.sight import Eyes
 
-def find_projector(path: Path) -> Path:
-    """Find the projector beside a model's file: `mmproj` and its precision, as hubs name it.
+
+def read_eyes(projector: Path) -> Eyes:
+    """Read a projector's shape from its header.
 
     Raises:
-        RunError: There is none, so the model can't see.
+        RunError: It is broken, or no projector.
     """
-    found = sorted(path.parent.glob("mmproj*.gguf"))
-    if not found:
-        raise RunError(
-            f"Pictures need a projector (mmproj-*.gguf) beside {path.name}.",
-            hint="Type: qwenpick pull MODEL --vision",
-        )
-    return found[0]
-
-
-def vision_bytes(projector: Path) -> int:
-    """Size what pictures take: the projector's weights, and the work on one picture."""
-    from qwenpick.pull.gguf import read_header  # noqa: PLC0415 - not needed for --help
-    from qwenpick.run.vision import TOKENS_A_PICTURE, work_bytes  # noqa: PLC0415 - Pillow
+    from qwenpick.pick.sight import Eyes  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pull.gguf import read_header  # noqa: PLC0415 - the same
 
     header = read_header(projector)
-    width = header.metadata.get("clip.vision.embedding_length")
-    weights = sum(tensor.bytes for tensor in header.tensors)
-    return weights + work_bytes(int(str(width or 0)), TOKENS_A_PICTURE)
+    names = {
+        "hidden": "embedding_length", "ffn": "feed_forward_length", "layers": "block_count",
+        "out": "projection_dim", "patch": "patch_size",
+    }  # fmt: skip
+    shape = {slot: header.count(f"clip.vision.{key}") for slot, key in names.items()}
+    return Eyes(weights=sum(tensor.bytes for tensor in header.tensors), **shape)
 
 
 def check_room(projector: Path, left: int) -> None:
@@ -43,7 +37,9 @@ def check_room(projector: Path, left: int) -> None:
     Raises:
         RunError: They do not.
     """
-    needed = vision_bytes(projector)
+    from qwenpick.pick.sight import vision_bytes  # noqa: PLC0415 - not needed for --help
+
+    needed = vision_bytes(read_eyes(projector))
     if needed > left:
         raise RunError(
             f"Pictures take {units.memory(needed)}, and {units.memory(max(left, 0))} are left.",

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qwenpick.cli.export import text_of
-from qwenpick.cli.eyes import check_room, find_projector
+from qwenpick.cli.album import Album, look_at
 from qwenpick.cli.locate import locate
 from qwenpick.cli.opening import Demands, Opened, longer_context, open_model
 from qwenpick.cli.output import say
+from qwenpick.errors import UsageError
 from qwenpick.pull import verify
 from qwenpick.run import rates, state
 from qwenpick.run import session as sessions
 from qwenpick.run.chat import Conversation
 from qwenpick.run.constraint import masks
 from qwenpick.run.manner import Manner, Speaker
+from qwenpick.run.messages import pictures_of
 from qwenpick.run.native import version
 from qwenpick.run.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from qwenpick.pick.settle import Question
+    from qwenpick.run.messages import Message
+    from qwenpick.run.picture import Picture
     from qwenpick.run.pieces import ImagePiece
     from qwenpick.run.schema import Schema
-    from qwenpick.run.vision import Projector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,8 @@ class ChatHost:
         self, opened: Opened, manner: Manner, opening: Opening, session: Session | None = None
     ) -> None:
         self.opening = opening
-        self._projector: Projector | None = None
         self.opened, self.label = opened, opened.label
+        self.album = self._album()
         self.conversation = self._converse(opened, manner)
         self.session = session or self._new()
         if session:
@@ -68,13 +69,16 @@ class ChatHost:
         path, size = locate(model, None, self.opening.question)
         before = self.conversation
         before.close()
-        self._shut_eyes()
+        self.album.close()
         self.opened.engine.close()
         self.opened = open_model(path, size, self.opening.question, self.opening.demands)
         self.label = self.opened.label
         self.conversation = self._converse(self.opened, before.manner)
         self.conversation.system = before.system
-        self.conversation.messages = without_pictures(before.messages)
+        self.conversation.messages = before.messages
+        pictures, self.album = self.album.pictures, self._album()
+        self.album.pictures = pictures
+        self._see_again(before.messages)
         self.session.model, self.session.label = str(path), self.label
 
     def keep(self) -> None:
@@ -86,6 +90,7 @@ class ChatHost:
         session.system, session.window = conversation.system, conversation.window
         session.messages = list(conversation.messages)
         with self._writing():
+            self.album.keep(session, session.messages)
             session.save()
 
     def keep_rates(self) -> None:
@@ -106,11 +111,14 @@ class ChatHost:
                 )
 
     def save(self, name: str) -> str:
-        """Keep it by a name; gives the name."""
-        self.session.name = sessions.check_name(name)
-        kept, self.opening = self.opening.keep, self._keeping()
+        """Keep it, by a name of the person's where one is given; gives the name."""
+        kept, self.opening = self.opening.keep, replace(self.opening, keep=True)
+        if name:
+            self.session.rename(name)
         self.keep()
-        return name if kept else f"{name} (from now on it is kept)"
+        if not self.session.name:
+            raise UsageError("Nothing was said yet.", hint="Say something, then: /save")
+        return self.session.name + ("" if kept else " (from now on it is kept)")
 
     def kept(self) -> Sequence[tuple[str, str]]:
         """Give the kept conversations: name, and what there is to say of each."""
@@ -120,31 +128,30 @@ class ChatHost:
         """Go on with a kept conversation, with the model that is loaded."""
         session = sessions.load(name)
         self.conversation.clear()
-        self.conversation.pictures.clear()
         self.session = session
         self._take_over(session)
 
     def begin(self) -> None:
         """Begin a new conversation."""
         self.conversation.clear()
+        self.conversation.pictures.clear()
+        self.album.pictures.clear()
         self.session = self._new()
 
-    def picture(self, path: Path) -> tuple[ImagePiece, str]:
-        """Take a picture in; gives it, and a note where it was changed.
+    def picture(self, where: str) -> tuple[ImagePiece, str]:
+        """Take a picture in, a file or an address; gives it, and a note where it was changed.
 
         Raises:
             UsageError: It is no picture.
+            PullError: The address can't be reached.
             RunError: There is no projector, or no memory for it.
         """
-        if self._projector is None:
-            from qwenpick.run.vision import Projector  # noqa: PLC0415 - Pillow costs 60 ms
+        picture = look_at(where)
+        return self.show(picture), picture.note
 
-            opened, question = self.opened, self.opening.question
-            file = find_projector(opened.path)
-            if not opened.memory.vision and not self.opening.demands.force:
-                check_room(file, question.budget.total - opened.memory.total)
-            self._projector = Projector(opened.engine, file, threads=opened.settings.threads)
-        return self._projector.picture(path)
+    def show(self, picture: Picture) -> ImagePiece:
+        """Take a picture in that was looked at already."""
+        return self.album.show(picture)
 
     def close(self) -> None:
         """Keep what there is to keep, the engine's state too, and free the engine."""
@@ -154,7 +161,7 @@ class ChatHost:
             with self._writing():
                 state.save(self.conversation.reader, self.session.state_path, self._owner())
                 sessions.prune()
-        self._shut_eyes()
+        self.album.close()
         self.opened.engine.close()
 
     @contextmanager
@@ -176,36 +183,43 @@ class ChatHost:
             talk.longer = f"qwenpick chat{again} --context {longer}"
         return talk
 
-    def _shut_eyes(self) -> None:
-        if self._projector:
-            self._projector.close()
-            self._projector = None
+    def _album(self) -> Album:
+        opening = self.opening
+        return Album(self.opened, opening.question, force=opening.demands.force)
 
     def _take_over(self, session: Session) -> None:
         conversation = self.conversation
         conversation.system = session.system
-        conversation.take_up(without_pictures(session.messages), session.window)
+        self.album.take_over(session)
+        self._see_again(session.messages)
+        conversation.take_up(list(session.messages), session.window)
         if session.state_path.is_file():
             why = state.load(conversation.reader, session.state_path, self._owner())
             if why:
                 say(f"The kept state of {session.name} is not used: {why}. It is read again.")
 
+    def _see_again(self, messages: Sequence[Message]) -> None:
+        """Show the pictures of messages to the model, and say which it can't see."""
+        shown, why = self.album.again(messages)
+        self.conversation.pictures = shown
+        if why:
+            say(why)
+
     def _owner(self) -> state.Owner:
         opened = self.opened
+        eyes = self.album.projector if self._sees() else None
         return state.Owner(
             model=verify.proven(opened.path)
             or state.model_digest(opened.path, opened.file.header.data_offset),
             engine_version=version(),
             kv_type=opened.settings.kv_type,
+            projector=state.model_digest(eyes, 0) if eyes else None,
         )
 
+    def _sees(self) -> bool:
+        """Whether there is a picture that the model sees in what was said."""
+        pictures, messages = self.conversation.pictures, self.conversation.messages
+        return any(key in pictures for message in messages for key in pictures_of(message))
+
     def _new(self) -> Session:
-        return Session(name=sessions.new_name(), model=str(self.opened.path), label=self.label)
-
-    def _keeping(self) -> Opening:
-        return replace(self.opening, keep=True)
-
-
-def without_pictures(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Put a word where a picture stood: what it was is not kept, and another model sees it anew."""
-    return [{**message, "content": text_of(message)} for message in messages]
+        return Session(name="", model=str(self.opened.path), label=self.label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwenpick import units
@@ -41,6 +42,8 @@ def locate(
     size = reference.size if isinstance(reference, Size) else None
     found = local.find(reference, question.catalog)
     if found:
+        if size and question.wish.vision:
+            locate_projector(found.path, reference, question, yes=yes)
         return found.path, size
     if isinstance(reference, Demo):
         raise UsageError(
@@ -73,6 +76,40 @@ def locate_or_demo(
         get = "qwenpick chat demo" if demo else 'pip install "qwenpick[demo]"'
         error.hint += f" Without a hub there is the small demo: {get}"
         raise
+
+
+def locate_projector(
+    path: Path, reference: Reference | None, question: Question, *, yes: bool = False
+) -> Path:
+    """Find the projector of a model's file: beside it, else its size's, pulled after a question.
+
+    Args:
+        path: The model's file.
+        reference: What it is of the catalogue, None for a file that is not of it.
+        question: Whose catalogue it is.
+        yes: Whether the question is answered.
+
+    Raises:
+        RunError: There is none, so the model can't see.
+        UsageError: There is no terminal to ask on.
+        PullError: It could not be pulled, or was not wanted.
+    """
+    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+
+    if beside := sorted(path.parent.glob("mmproj*.gguf")):
+        return beside[0]
+    if not isinstance(reference, Size):
+        raise RunError(
+            f"Pictures need a projector (mmproj-*.gguf) beside {path.name}.",
+            hint="Put the model's own there; of a size it is: qwenpick pull MODEL --vision",
+        )
+    if not local.find_projector(reference.size, question.catalog):
+        seeing = replace(question, wish=replace(question.wish, vision=True))
+        _pull(reference, seeing, yes=yes, what="the projector of ")
+    found = local.find_projector(reference.size, question.catalog)
+    if not found:
+        raise RunError("The projector was pulled, and is not here.", hint="Type: qwenpick doctor")
+    return found
 
 
 def _reference(
@@ -110,8 +147,8 @@ def _show(answer: Recommendation) -> None:
     say(recommend_page.sentence(answer.reason))
 
 
-def _pull(reference: Reference, question: Question, *, yes: bool) -> Path:
-    """Pull a file after a question."""
+def _pull(reference: Reference, question: Question, *, yes: bool, what: str = "") -> Path:
+    """Pull a file after a question, which *what* begins where it is about a part of it."""
     from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
     from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
 
@@ -120,8 +157,10 @@ def _pull(reference: Reference, question: Question, *, yes: bool) -> Path:
         errand = prepare.Errand(watch=watch, vision=question.wish.vision)
         plan = prepare.make_plan(reference, question.catalog, errand)
         size = units.download(plan.missing)
-        if not ask(f"{plan.title} is not here. Fetch {size}?", yes=yes):
-            raise PullError(f"{plan.title} is not here.", hint="Talk to another: qwenpick list")
+        gone = f"{what}{plan.title} is not here."
+        gone = gone[0].upper() + gone[1:]
+        if not ask(f"{gone} Fetch {size}?", yes=yes):
+            raise PullError(gone, hint="Talk to another: qwenpick list")
         return bring.carry_out(plan, prepare.source_of("hf"), watch).path
     finally:
         watch.end()

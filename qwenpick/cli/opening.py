@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
-from qwenpick.cli.eyes import find_projector, vision_bytes
+from qwenpick.cli.eyes import read_eyes
+from qwenpick.cli.locate import locate_projector
 from qwenpick.cli.progress import Loading
 from qwenpick.errors import RunError
+from qwenpick.pull.reference import Size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from qwenpick.hardware.machine import Machine
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.settle import Question, Settled
+    from qwenpick.pick.sight import Eyes
     from qwenpick.pick.wish import Settings, Wish
     from qwenpick.pull.model_file import ModelFile
     from qwenpick.run.engine import Engine
@@ -35,11 +38,18 @@ class Checked:
     model: Model | None
     settings: Settings
     memory: MemorySum
+    eyes: Eyes | None = None
+    """The projector, where pictures are in the sum."""
 
     @property
     def quant(self) -> str:
         """Its quantisation, by its header."""
         return self.file.quant
+
+    @property
+    def reference(self) -> Size | None:
+        """What it is of the catalogue, None where it is none of its files."""
+        return _reference(self.model, self.quant)
 
     @property
     def label(self) -> str:
@@ -100,8 +110,10 @@ def check(path: Path, size: str | None, question: Question, demands: Demands) ->
 
     file = read_model(path)
     model = _recognise(file, size, question.catalog)
-    vision = vision_bytes(find_projector(path)) if question.wish.vision else 0
-    settled = _settle(file, model, question, vision)
+    eyes = None
+    if question.wish.vision:
+        eyes = read_eyes(locate_projector(path, _reference(model, file.quant), question))
+    settled = _settle(file, model, question, eyes)
     settings = settled.settings
     if not settled.fits and not demands.force:
         raise RunError(
@@ -112,7 +124,9 @@ def check(path: Path, size: str | None, question: Question, demands: Demands) ->
         )
     if demands.threads is not None:
         settings = replace(settings, threads=demands.threads)
-    return Checked(path=path, file=file, model=model, settings=settings, memory=settled.memory)
+    return Checked(
+        path=path, file=file, model=model, settings=settings, memory=settled.memory, eyes=eyes
+    )
 
 
 def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
@@ -123,12 +137,19 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
     """
     checked = check(path, size, question, demands)
     from qwenpick.run.engine import Engine  # noqa: PLC0415 - llama_cpp costs 0.2 s
+    from qwenpick.run.interrupt import noting  # noqa: PLC0415 - the same
     from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
 
     started = time.perf_counter()
     line = Loading(checked.label)
     try:
-        engine = Engine(path, arguments(checked.settings), watch=line.moved)
+        with noting() as check_signals:
+
+            def watch(part: float) -> None:
+                check_signals()
+                line.moved(part)
+
+            engine = Engine(path, arguments(checked.settings), watch=watch)
     finally:
         line.end()
     return Opened(
@@ -137,9 +158,15 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
         model=checked.model,
         settings=replace(checked.settings, context=engine.n_ctx),
         memory=checked.memory,
+        eyes=checked.eyes,
         engine=engine,
         load_seconds=time.perf_counter() - started,
     )
+
+
+def _reference(model: Model | None, quant: str) -> Size | None:
+    """Name a file in the catalogue's words, None where it is none of its files."""
+    return Size(size=model.size, quant=quant) if model and model.file(quant) else None
 
 
 def longer_context(opened: Opened, question: Question) -> int | None:
@@ -148,7 +175,7 @@ def longer_context(opened: Opened, question: Question) -> int | None:
     if context <= opened.settings.context:
         return None
     asked = replace(question, wish=replace(question.wish, context=context))
-    settled = _settle(opened.file, opened.model, asked, opened.memory.vision)
+    settled = _settle(opened.file, opened.model, asked, opened.eyes)
     return context if settled.fits else None
 
 
@@ -166,9 +193,10 @@ def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | N
     return None
 
 
-def _settle(file: ModelFile, model: Model | None, question: Question, vision: int) -> Settled:
+def _settle(file: ModelFile, model: Model | None, question: Question, eyes: Eyes | None) -> Settled:
     from qwenpick.pick.memory import FileFacts  # noqa: PLC0415 - not needed for --help
     from qwenpick.pick.settle import settle  # noqa: PLC0415 - the same
+    from qwenpick.pick.sight import vision_bytes  # noqa: PLC0415 - the same
     from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
     from qwenpick.pull.repack import repacked_bytes  # noqa: PLC0415 - the same
 
@@ -182,7 +210,7 @@ def _settle(file: ModelFile, model: Model | None, question: Question, vision: in
             repack=repacked_bytes(tensors, question.machine.cpu.features),
         ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
-        vision=vision,
+        vision=vision_bytes(eyes) if eyes else 0,
         size=model.size if model else None,
         quant=file.quant,
     )

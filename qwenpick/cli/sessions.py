@@ -1,12 +1,14 @@
-"""The kept conversations: `sessions`."""
+"""The kept conversations: `sessions`, which lists and removes them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
-from qwenpick.cli.output import emit
+import typer
+
+from qwenpick.cli.options import Json, Yes  # noqa: TC001 - typer reads it
+from qwenpick.cli.output import ask, emit, say
 
 if TYPE_CHECKING:
     from qwenpick.run.session import Session
@@ -49,11 +51,40 @@ class Kept:
         render.columns(out, ("name", "last used", "model", "begins with"), rows)
 
 
-def sessions(as_json: Json = False) -> None:
-    """List the kept conversations; chat --session NAME goes on with one."""
-    from qwenpick.run.session import kept  # noqa: PLC0415 - not needed for --help
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Conversations that are not there any more."""
 
-    emit(Kept(kept()), as_json=as_json)
+    names: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the document of `sessions --remove NAME --json`."""
+        return {"removed": self.names}
+
+    def page(self) -> None:
+        """Nothing is left to say: it was asked for by name."""
+
+
+def sessions(
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Remove this one, after a question."),
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """List the kept conversations; chat --session NAME goes on with one."""
+    from qwenpick.run import session  # noqa: PLC0415 - not needed for --help
+
+    if not remove:
+        emit(Kept(session.kept()), as_json=as_json)
+        return
+    for name in remove:
+        say(f"  {name}: {session.about(name)}")
+    if ask(f"Remove {', '.join(remove)} for good?", yes=yes, default=False):
+        for name in remove:
+            session.remove(name)
+        emit(Removed(remove), as_json=as_json)
 
 
 def _size(session: Session) -> int | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qwenpick import units
-from qwenpick.cli import commands, export, manner, render
+from qwenpick.cli import commands, export, manner, named, render
+from qwenpick.cli.album import name_of
 from qwenpick.errors import UsageError
+from qwenpick.run.messages import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from qwenpick.run.events import Event, Turn
     from qwenpick.run.pieces import ImagePiece
 
-_LARGEST_READ = 4 << 20  # bytes: more than any window holds, and no mistake can be larger
 _CODE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -50,8 +49,8 @@ class Host(Protocol):
     def begin(self) -> None:
         """Begin a new conversation."""
 
-    def picture(self, path: Path) -> tuple[ImagePiece, str]:
-        """Take a picture in; gives it, and a note where it was changed."""
+    def picture(self, where: str) -> tuple[ImagePiece, str]:
+        """Take a picture in, a file or an address; gives it, and a note where it was changed."""
 
 
 class Slash:
@@ -85,34 +84,23 @@ class Slash:
 
     def message(self, text: str) -> Iterator[Event]:
         """Say a message, with what was read and shown before it."""
-        text, dropped = self._dropped_picture(text)
-        images, self.images = [*self.images, *dropped], []
-        whole, self.text = self.text + text, ""
+        dropped, text = named.dropped(text)
+        images = [*self.images, *(self._picture(where) for where in dropped)]
+        whole = self.text + (text or "What is in this picture?")
+        self.images, self.text = [], ""
         if self.draft is not None:
             self.draft = None
-            return self.host.conversation.edit(whole)
+            return self.host.conversation.edit(whole, images)
         return self.host.conversation.say(whole, images)
 
     def say(self, line: str) -> None:
         """Write a line of talk."""
         self.out.print(line, style="dim")
 
-    def _dropped_picture(self, text: str) -> tuple[str, list[ImagePiece]]:
-        """Take a picture whose path was dropped at the start of a message."""
-        if not re.match(r"\s*['\"]?(/|~/|file://|[A-Za-z]:\\)", text):
-            return text, []
-        try:
-            first, *rest = shlex.split(text)
-        except ValueError:
-            return text, []
-        path = Path(first.removeprefix("file://")).expanduser()
-        if path.suffix.casefold() not in {".jpg", ".jpeg", ".png", ".webp", ".gif"}:
-            return text, []
-        return " ".join(rest) or "What is in this picture?", [self._picture(path)]
-
-    def _picture(self, path: Path) -> ImagePiece:
-        image, note = self.host.picture(path)
-        self.say(f"{path.name}: {image.n_tokens:,} tokens" + (f"; {note}" if note else ""))
+    def _picture(self, where: str) -> ImagePiece:
+        image, note = self.host.picture(where)
+        words = f"{name_of(where)}: {image.n_tokens:,} tokens"
+        self.say(f"{words}; {note}" if note else words)
         return image
 
     # One method a command, by its name
@@ -143,13 +131,13 @@ class Slash:
         self.say(conversation.system or "There is no system prompt.")
 
     def _image(self, argument: str) -> None:
-        for name in _paths(argument):
-            self.images.append(self._picture(name))
+        for where in named.pictures(argument):
+            self.images.append(self._picture(where))
         self.say("It goes with your next message.")
 
     def _read(self, argument: str) -> None:
-        for path in _paths(argument):
-            text = _text_of_file(path)
+        for path in named.files(argument):
+            text = named.text_of_file(path)
             self.text += f"{path.name}:\n\n{text.rstrip()}\n\n"
             self.say(f"{path.name}: {len(text):,} characters, before your next message.")
 
@@ -169,24 +157,9 @@ class Slash:
         self.say(thinking or "The last answer came without thinking.")
 
     def _stats(self, _argument: str) -> None:
-        turn = self.last
-        if turn is None:
+        if self.last is None:
             raise UsageError("Nothing was answered yet.")
-        rows = [
-            ("prompt", f"{turn.prompt_tokens:,} tokens, {turn.cached_tokens:,} of them kept"),
-            ("read", _rate(turn.prompt_rate)),
-            ("answer", f"{turn.completion_tokens:,} tokens"),
-            ("written", _rate(turn.decode_rate)),
-            (
-                "first",
-                f"after {turn.first_token_seconds:.2f} s" if turn.first_token_seconds else "-",
-            ),
-        ]
-        buffers = self.host.conversation.engine.buffers
-        rows += [
-            (part.replace("_", " "), units.memory(size)) for part, size in buffers.items() if size
-        ]
-        render.pairs(self.out, rows)
+        render.pairs(self.out, _figures(self.last, self.host.conversation.engine.buffers))
 
     def _context(self, _argument: str) -> None:
         conversation = self.host.conversation
@@ -229,7 +202,7 @@ class Slash:
     def _export(self, argument: str) -> None:
         conversation = self.host.conversation
         system = [{"role": "system", "content": conversation.system}] if conversation.system else []
-        path = _paths(argument)[0]
+        path = named.files(argument)[0]
         export.write(path, [*system, *conversation.messages], title=self.host.label)
         self.say(f"Written: {path}")
 
@@ -258,36 +231,20 @@ def _last(messages: Iterable[Any], role: str) -> str:
     found = [message for message in messages if message["role"] == role]
     if not found:
         raise UsageError("Nothing was said yet.")
-    return export.text_of(found[-1])
+    return text_of(found[-1])
 
 
-def _paths(argument: str) -> list[Path]:
-    """Read file names, quoted or not; a name with spaces that is there needs no quotes."""
-    whole = Path(argument).expanduser()
-    if whole.exists():
-        return [whole]
-    try:
-        return [Path(name).expanduser() for name in shlex.split(argument)]
-    except ValueError:
-        return [whole]
-
-
-def _text_of_file(path: Path) -> str:
-    """Read a text file.
-
-    Raises:
-        UsageError: It is not there, is no text, or is larger than any window.
-    """
-    try:
-        if path.stat().st_size > _LARGEST_READ:
-            raise UsageError(
-                f"{path} is too large to be read ({units.download(path.stat().st_size)})."
-            )
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}.") from None
-    except ValueError:
-        raise UsageError(f"{path} is no text.", hint="Pictures: /image FILE") from None
+def _figures(turn: Turn, buffers: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Give what /stats shows: the last answer's tokens and rates, and the engine's memory."""
+    first = turn.first_token_seconds
+    return [
+        ("prompt", f"{turn.prompt_tokens:,} tokens, {turn.cached_tokens:,} of them kept"),
+        ("read", _rate(turn.prompt_rate)),
+        ("answer", f"{turn.completion_tokens:,} tokens"),
+        ("written", _rate(turn.decode_rate)),
+        ("first", f"after {first:.2f} s" if first else "-"),
+        *((part.replace("_", " "), units.memory(size)) for part, size in buffers.items() if size),
+    ]
 
 
 def _rate(rate: float | None) -> str:

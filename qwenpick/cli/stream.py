@@ -223,7 +223,7 @@ class AnswerStream:
         if isinstance(event, Reading):
             self._status = f"reading, {event.read:,} of {event.total:,} tokens"
         elif isinstance(event, Thinking):
-            self._thoughts += 1
+            self._thoughts = event.tokens
             self._thinking += event.text.translate(_CONTROLS)
             self._status = f"thinking, {self._thoughts:,} tokens"
             if self._shows_thinking and "\n" in self._thinking:

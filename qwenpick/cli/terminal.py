@@ -7,7 +7,6 @@ host's (slash.py has what is asked of one).
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
@@ -32,11 +31,12 @@ from qwenpick.run.interrupt import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from prompt_toolkit.completion import CompleteEvent
     from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyPressEvent
+
+    from qwenpick.run.pieces import ImagePiece
 
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold"})
 _SIZES = ("0.8b", "2b", "4b", "9b", "demo")
@@ -101,18 +101,17 @@ class Terminal:
             reserve_space_for_menu=4,
         )
 
-    def run(self, images: Sequence[Path] = ()) -> None:
+    def run(self, pictures: Sequence[ImagePiece] = ()) -> None:
         """Ask, answer, and ask again; Ctrl-D, /quit or two Ctrl-C end it.
 
         Args:
-            images: Pictures that go with the first message.
+            pictures: What goes with the first message.
         """
         self._slash.say(
             f"{self._host.label}, {units.context(self._host.conversation.engine.n_ctx)} context, "
             f"{self._thinking()}. /help for commands, Ctrl-C stops, Ctrl-D leaves."
         )
-        for path in images:
-            self._slash.run(f"/image {shlex.quote(str(path))}")
+        self._slash.images += pictures
         self._host.conversation.read_ahead()
         warned = False
         while True:

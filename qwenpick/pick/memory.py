@@ -189,3 +189,13 @@ def predicted_peak(total: MemorySum, settings: Settings, *, read: int) -> int:
     """
     unread = max(settings.context - read, 0)
     return total.total - MASK_ELEMENT * min(settings.ubatch, settings.context) * unread
+
+
+def used_late(total: MemorySum, settings: Settings) -> int:
+    """Size what of the sum is first used when text is read: the graph's results, and the work.
+
+    The mask is left out: a short conversation uses little of it.
+    """
+    batch = min(settings.ubatch, settings.context)
+    mask = MASK_ELEMENT * batch * settings.context
+    return max(total.compute - mask, 0) + WORK_PER_TOKEN * batch

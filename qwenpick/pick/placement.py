@@ -4,7 +4,8 @@ llama.cpp's own rule, so that the answer is what the engine will do: `gpu_layers
 from the last layer down, the output layer being one more behind them; several cards
 share these in proportion to their free memory; the KV cache and the recurrent state
 lie with their layers; the input embedding stays on the host (llama-model.cpp,
-`load_tensors`). Where a model ties its output to that embedding, a card gets a copy.
+`load_tensors`), and what sees pictures lies on the first card (run/vision.py). Where a
+model ties its output to that embedding, a card gets a copy.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def _on_cards(
     output = subject.embedding if gpu_layers > 0 else 0
     blocks = memory.weights - subject.embedding * (1 if shape.tied_embeddings else 2)
     first = max(shape.layers + 1 - gpu_layers, 0)
-    used, shares = [], []
+    used: list[tuple[str, int]] = []
+    shares = []
     for device, (start, stop) in zip(
         budget.devices, _ranges(budget, first, shape.layers + 1), strict=True
     ):
@@ -125,6 +127,7 @@ def _on_cards(
         read = blocks * layers // shape.layers + (output if stop > shape.layers > start - 1 else 0)
         kept = _kept(subject, memory, start, min(stop, shape.layers))
         beside = memory.compute + DEVICE_CONTEXT if stop > start else 0
+        beside += memory.vision if gpu_layers and not used else 0
         used.append((device.name, read + kept + beside))
         shares.append(Share(layers=layers, bytes=read, gpu=device.index))
     rest = min(first, shape.layers)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, recurrent_state_bytes
+from qwenpick.pick.sight import Eyes, vision_bytes
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture, Model, WeightsFile
@@ -53,15 +54,25 @@ def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> Subject:
     Its embedding is taken to spend as many bits on a weight as the file does on average.
     """
     shape = model.architecture
-    projector = model.projector.bytes if vision and model.projector else 0
     return Subject(
         architecture=shape,
         file=FileFacts(bytes=file.bytes),
         embedding=file.bytes * shape.vocab * shape.hidden // shape.text_params,
-        vision=projector,
+        vision=_vision(model) if vision else 0,
         size=model.size,
         quant=file.quant,
     )
+
+
+def _vision(model: Model) -> int:
+    """Size what pictures take; of a projector whose shape nobody knows, its file alone."""
+    projector = model.projector
+    if projector is None or projector.shape is None:
+        return projector.bytes if projector else 0
+    hidden, ffn, layers = projector.shape
+    out = model.architecture.hidden
+    eyes = Eyes(weights=projector.bytes, hidden=hidden, ffn=ffn, layers=layers, out=out)
+    return vision_bytes(eyes)
 
 
 def bits(quant: str) -> int:

@@ -20,6 +20,7 @@ from qwenpick.run.checkpoints import Reader
 from qwenpick.run.engine import StoppedError
 from qwenpick.run.events import Answer, Event, Finished, Notice, Reading, Turn
 from qwenpick.run.manner import Manner, Meter, Speaker
+from qwenpick.run.messages import pictures_of, text_of, with_pictures
 from qwenpick.run.reply import Reply
 from qwenpick.run.sampling import Sampler, values_for
 from qwenpick.run.tools import ToolReader, for_template
@@ -70,10 +71,7 @@ class Conversation(Transcript):
     def say(self, text: str, images: Sequence[ImagePiece] = ()) -> Iterator[Event]:
         """Say something, and take the answer's events; the last one is Finished."""
         self.pictures |= {image.key: image for image in images}
-        content: Any = text
-        if images:
-            parts = [{"type": "image", "image": image.key} for image in images]
-            content = [*parts, {"type": "text", "text": text}]
+        content = with_pictures(text, [image.key for image in images])
         self._tries = 0
         yield from self._turn([*self.messages, {"role": "user", "content": content}])
 
@@ -87,15 +85,17 @@ class Conversation(Transcript):
         """Take back the last message and its answer; gives the message's text."""
         self.ahead.stop()
         last = self._last_question()
-        content = self.messages[last]["content"]
+        text = text_of(self.messages[last])
         self.messages = self.messages[:last]
         self.window = min(self.window, *questions(self.messages)[-1:], len(self.messages))
-        return content if isinstance(content, str) else str(content[-1]["text"])
+        return text
 
-    def edit(self, text: str) -> Iterator[Event]:
-        """Say something else in place of the last message."""
+    def edit(self, text: str, images: Sequence[ImagePiece] = ()) -> Iterator[Event]:
+        """Say something else in place of the last message, about its pictures and more."""
+        keys = pictures_of(self.messages[self._last_question()])
+        before = [self.pictures[key] for key in keys if key in self.pictures]
         self.undo()
-        yield from self.say(text)
+        yield from self.say(text, [*before, *images])
 
     def tell(self, results: Sequence[str]) -> Iterator[Event]:
         """Give the results of the tools that were called, and take the answer."""
@@ -124,7 +124,7 @@ class Conversation(Transcript):
 
     def sampling(self) -> Sampling:
         """Give the sampling values that hold now."""
-        pictures = any(not isinstance(message["content"], str) for message in self.messages)
+        pictures = any(pictures_of(message) for message in self.messages)
         values = values_for(
             self.speaker.model,
             self.speaker.metadata,

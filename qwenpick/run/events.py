@@ -21,6 +21,8 @@ class Thinking:
     """A piece of the model's thinking; whole characters."""
 
     text: str
+    tokens: int
+    """Of the whole thinking so far: a piece may be of several."""
 
 
 @dataclass(frozen=True, slots=True)

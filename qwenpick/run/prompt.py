@@ -117,6 +117,15 @@ class Scribe:
         open_thought = text.rstrip().endswith("<think>")
         return Prompt(pieces=tuple(pieces), starts=tuple(starts), thinking=open_thought)
 
+    def takes(self, tools: Sequence[Mapping[str, Any]]) -> bool:
+        """Tell whether the template writes tools out; some leave them away without a word."""
+        question = [{"role": "user", "content": "x"}]
+        with_them, without = (
+            self._template.render(question, enable_thinking=False, tools=given)
+            for given in (list(tools), None)
+        )
+        return with_them != without
+
     def _tokens(self, text: str) -> list[int]:
         tokens, first = self._engine.tokens(text), self._engine.begins_with()
         return tokens if first is None or tokens[:1] == [first] else [first, *tokens]

@@ -61,6 +61,8 @@ class Splitter:
     def __init__(self, stop: tuple[str, ...], *, thinking: bool) -> None:
         self.thinking = thinking
         self.stopped = False
+        self.tokens = 0
+        """How many were fed: thinking comes first, so that all of them are its own."""
         self.texts = {True: "", False: ""}
         self._stop = stop
         self._held = ""
@@ -111,7 +113,7 @@ class Splitter:
             text = text.lstrip()
         if text:
             self.texts[self.thinking] += text
-            yield Thinking(text) if self.thinking else Answer(text)
+            yield Thinking(text, self.tokens) if self.thinking else Answer(text)
 
 
 class Reply:
@@ -153,6 +155,7 @@ class Reply:
             if self._engine.ends(token):
                 return
             self.tokens.append(token)
+            split.tokens += 1
             yield from split.feed(self._bytes.decode(self._engine.text(token)))
             if split.stopped:
                 return

@@ -1,26 +1,35 @@
 """Kept conversations: messages as JSON, one folder each, the engine's state beside them.
 
     QWENPICK_HOME/sessions/NAME/messages.json
+    QWENPICK_HOME/sessions/NAME/KEY.png         each picture that was shown
     QWENPICK_HOME/sessions/NAME/state
 
-The messages are written after every turn, so a crash loses at most the one in flight. A state is
-only a saving of time: it is written at the end, and kept for the last few conversations.
+The messages are written after every turn, pictures before them, so a crash loses at most the one
+in flight. A state is only a saving of time: it is written at the end, and kept for the last few
+conversations. A conversation is named by its first words.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import os
 import re
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import UsageError
 from qwenpick.home import home
+from qwenpick.run.messages import text_of
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_WORDS, _LONGEST_NAME = 6, 40
 STATES = 5
 """So many conversations keep their state; it takes 12 to 32 KiB a token, and 20 to 50 MB."""
 _MESSAGES, _STATE = "messages.json", "state"
@@ -43,9 +52,8 @@ class Session:
     @property
     def title(self) -> str:
         """The first thing that was said, in a line."""
-        first = next((one["content"] for one in self.messages if one["role"] == "user"), "")
-        text = first if isinstance(first, str) else str(first[-1].get("text", ""))
-        return " ".join(text.split())
+        first = next((text_of(one) for one in self.messages if one["role"] == "user"), "")
+        return " ".join(first.split())
 
     @property
     def state_path(self) -> Path:
@@ -53,27 +61,58 @@ class Session:
         return _folder(self.name) / _STATE
 
     def save(self) -> None:
-        """Write the messages, whole or not at all."""
+        """Write the messages, whole or not at all; a conversation without a name gets one."""
         self.updated = _now().isoformat(timespec="seconds")
-        folder = _folder(self.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=folder, prefix=_MESSAGES, delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(asdict(self), file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(folder / _MESSAGES)
+        self.name = self.name or _new_name(self.title)
+        document = json.dumps(asdict(self), ensure_ascii=False, indent=1)
+        _write(_folder(self.name) / _MESSAGES, document.encode())
+
+    def rename(self, name: str) -> None:
+        """Call it by a name of a person's; where it was kept before, it moves.
+
+        Raises:
+            UsageError: The name can't be had.
+        """
+        place = _folder(name)
+        if name != self.name and place.exists():
+            raise UsageError(
+                f"There is a conversation {name!r} already.", hint="Name it otherwise."
+            )
+        if self.name and _folder(self.name).is_dir():
+            _folder(self.name).rename(place)
+        self.name = name
+
+    def picture(self, key: str) -> bytes | None:
+        """Give the file of a picture that was kept, None where it is not there any more."""
+        try:
+            return self._picture_path(key).read_bytes()
+        except OSError:
+            return None
+
+    def keep_picture(self, key: str, file: Callable[[], bytes]) -> None:
+        """Write a picture that was not written yet, whole or not at all."""
+        self.name = self.name or _new_name(self.title)
+        path = self._picture_path(key)
+        if not path.exists():
+            _write(path, file())
+
+    def _picture_path(self, key: str) -> Path:
+        """Name a picture's file; a key that is no digest has none."""
+        return _folder(self.name) / f"{key if re.fullmatch('[0-9a-f]{64}', key) else '-'}.png"
 
 
-def new_name() -> str:
-    """Make a name for a new conversation: the time, and a number where that is taken."""
-    name = start = _now().strftime("%Y-%m-%d-%H%M%S")
-    number = 1
-    while _folder(name).exists():
-        number += 1
-        name = f"{start}-{number}"
-    return name
+def _new_name(title: str) -> str:
+    """Make a folder for a new conversation, named by its first words, or else by the time."""
+    words = re.findall(r"\w+", title.casefold())[:_WORDS]
+    start = "-".join(words)[:_LONGEST_NAME].strip("-_") or _now().strftime("%Y-%m-%d-%H%M%S")
+    for number in itertools.count(1):
+        name = start if number == 1 else f"{start}-{number}"
+        try:
+            _folder(name).mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError
 
 
 def load(name: str) -> Session:
@@ -86,9 +125,7 @@ def load(name: str) -> Session:
         document = json.loads((_folder(name) / _MESSAGES).read_text(encoding="utf-8"))
         session = Session(**document)
     except OSError:
-        raise UsageError(
-            f"There is no conversation {name!r}.", hint="See them with: qwenpick sessions"
-        ) from None
+        raise _unknown(name) from None
     except (ValueError, TypeError):
         raise UsageError(
             f"The conversation {name!r} is broken.", hint="See others with: qwenpick sessions"
@@ -126,6 +163,32 @@ def prune() -> None:
         session.state_path.unlink(missing_ok=True)
 
 
+def about(name: str) -> str:
+    """Say in a few words what a conversation is; a broken one is one, too.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if not _folder(name).is_dir():
+        raise _unknown(name)
+    try:
+        session = load(name)
+    except UsageError as error:
+        return error.message
+    return f"{len(session.messages)} messages, {session.title[:40]!r}"
+
+
+def remove(name: str) -> None:
+    """Remove a conversation, with its pictures and its state.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if not _folder(name).is_dir():
+        raise _unknown(name)
+    shutil.rmtree(_folder(name))
+
+
 def check_name(name: str) -> str:
     """Check a name that a person gave.
 
@@ -135,6 +198,26 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"[\w][\w .-]{0,99}", name):
         raise UsageError(f"{name!r} is no name for a conversation.", hint="Use letters and digits.")
     return name
+
+
+def _unknown(name: str) -> UsageError:
+    return UsageError(
+        f"There is no conversation {name!r}.", hint="See them with: qwenpick sessions"
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: beside, synced, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            Path(file.name).unlink()
+            raise
+    Path(file.name).replace(path)
 
 
 def _folder(name: str) -> Path:

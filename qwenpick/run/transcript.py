@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import RunError, UsageError
+from qwenpick.run.messages import pictures_of, seen
 from qwenpick.run.pieces import agreeing
 from qwenpick.run.prompt import Scribe
 
@@ -99,19 +100,13 @@ class Transcript:
 
     def _prompt(self, messages: Sequence[Mapping[str, Any]]) -> Prompt:
         system = [{"role": "system", "content": self.system}] if self.system else []
-        seen = [*system, *messages]
-        keys = [
-            part["image"]
-            for message in seen
-            if not isinstance(message["content"], str)
-            for part in message["content"]
-            if part["type"] == "image"
-        ]
+        said = [*system, *messages]
+        keys = [key for message in said for key in pictures_of(message)]
         return self.scribe.prompt(
-            seen,
+            [seen(message, self.pictures) for message in said],
             thinking=self.manner.thinking,
             tools=self.manner.tools,
-            pictures=[self.pictures[key] for key in keys],
+            pictures=[self.pictures[key] for key in keys if key in self.pictures],
         )
 
     def _last_question(self) -> int:

@@ -1,0 +1,150 @@
+"""The pictures of a conversation: looked at, shown to its model, kept with its session."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qwenpick.cli.eyes import check_room
+from qwenpick.cli.locate import locate_projector
+from qwenpick.errors import QwenpickError
+from qwenpick.run.messages import pictures_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from qwenpick.cli.opening import Opened
+    from qwenpick.pick.settle import Question
+    from qwenpick.run.messages import Message
+    from qwenpick.run.picture import Picture
+    from qwenpick.run.pieces import ImagePiece
+    from qwenpick.run.session import Session
+    from qwenpick.run.vision import Projector
+
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_LARGEST_SENT = 32 << 20
+"""Bytes that an address may send."""
+
+
+def is_address(where: str) -> bool:
+    """Tell whether a picture is to be fetched from the web."""
+    return _ADDRESS.match(where) is not None
+
+
+def name_of(where: str) -> str:
+    """Name a picture in a word."""
+    return where.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+
+
+def look_at(where: str) -> Picture:
+    """Take a picture in: a file, or what is at an address.
+
+    Raises:
+        UsageError: It is no picture, or not there.
+        PullError: The address can't be reached.
+    """
+    from qwenpick.run import picture  # noqa: PLC0415 - Pillow costs 60 ms
+
+    if not is_address(where):
+        return picture.read(Path(where.removeprefix("file://")).expanduser())
+    from qwenpick.pull.web import fetch  # noqa: PLC0415 - the hub's library costs 0.3 s
+
+    return picture.decode(fetch(where, largest=_LARGEST_SENT), where)
+
+
+class Album:
+    """All pictures of a conversation, and the projector through which its model sees them.
+
+    Args:
+        opened: The model that is loaded.
+        question: What it was chosen by.
+        force: Whether pictures are shown though they do not fit.
+    """
+
+    def __init__(self, opened: Opened, question: Question, *, force: bool) -> None:
+        self._opened, self._question, self._force = opened, question, force
+        self._projector: Projector | None = None
+        self.projector: Path | None = None
+        """The projector's file, once a picture was shown."""
+        self.pictures: dict[str, Picture] = {}
+        self.largest = 0
+        """Tokens of the largest picture that was shown."""
+
+    @property
+    def reported(self) -> int:
+        """Bytes of the buffer that encoding the first picture took, as the library said."""
+        return self._projector.compute_bytes if self._projector else 0
+
+    def show(self, picture: Picture) -> ImagePiece:
+        """Make a piece for the prompt of a picture.
+
+        Raises:
+            RunError: There is no projector, or no memory for it.
+        """
+        projector = self._projector or self._open()
+        self.pictures[picture.key] = picture
+        piece = projector.piece(picture)
+        self.largest = max(self.largest, piece.n_tokens)
+        return piece
+
+    def again(self, messages: Iterable[Message]) -> tuple[dict[str, ImagePiece], str]:
+        """Show the pictures of earlier messages; gives what was shown, and why not the rest."""
+        keys = [key for message in messages for key in pictures_of(message)]
+        shown, gone = {}, 0
+        for key in dict.fromkeys(keys):
+            if key not in self.pictures:
+                gone += 1
+                continue
+            try:
+                shown[key] = self.show(self.pictures[key])
+            except QwenpickError as error:
+                return shown, f"Its pictures can't be seen: {error.message} {error.hint}"
+        words = "A picture is" if gone == 1 else f"{gone} pictures are"
+        return shown, f"{words} not there any more: a word stands in its place." if gone else ""
+
+    def keep(self, session: Session, messages: Iterable[Message]) -> None:
+        """Write the pictures of messages beside their session."""
+        for message in messages:
+            for key in pictures_of(message):
+                if picture := self.pictures.get(key):
+                    session.keep_picture(key, picture.png)
+
+    def take_over(self, session: Session) -> None:
+        """Read the pictures that were kept with a session; what is broken counts as missing."""
+        self.pictures = {}
+        for message in session.messages:
+            for key in pictures_of(message):
+                self._read(session, key)
+
+    def close(self) -> None:
+        """Free the projector."""
+        if self._projector:
+            self._projector.close()
+            self._projector = None
+
+    def _open(self) -> Projector:
+        from qwenpick.run.vision import Projector  # noqa: PLC0415 - needs the engine
+
+        opened, question = self._opened, self._question
+        file = self.projector = locate_projector(opened.path, opened.reference, question)
+        if not opened.memory.vision and not self._force:
+            check_room(file, question.budget.total - opened.memory.total)
+        settings = opened.settings
+        self._projector = Projector(
+            opened.engine, file, threads=settings.threads, on_gpu=settings.gpu_layers > 0
+        )
+        return self._projector
+
+    def _read(self, session: Session, key: str) -> None:
+        data = session.picture(key)
+        if data is None:
+            return
+        from qwenpick.run.picture import decode  # noqa: PLC0415 - Pillow costs 60 ms
+
+        try:
+            picture = decode(data, key)
+        except QwenpickError:
+            return
+        if picture.key == key:
+            self.pictures[key] = picture
