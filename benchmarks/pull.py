@@ -70,10 +70,12 @@ def measure(
             "hf download": ["hf", "download", REPO, FILE],
         }
         runs: dict[str, list[tuple[float, int]]] = {name: [] for name in commands}
-        for _ in range(rounds):
-            for name, command in commands.items():
-                runs[name].append(one(command, endpoint, folder / "cache"))
-        server.terminate()
+        try:
+            for _ in range(rounds):
+                for name, command in commands.items():
+                    runs[name].append(one(command, endpoint, folder / "cache"))
+        finally:
+            server.terminate()
     return runs
 
 

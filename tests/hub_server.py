@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/api/v1/models/"):
             self._modelscope(path)
         elif "/xet-read-token/" in path:
-            self._json({"accessToken": "chunks", "exp": int(time.time()) + 900, "casUrl": hub.url})
+            self._door()
         elif path.startswith(("/v1/reconstructions/", "/xorb/")):
             self._chunks(path)
         elif path.startswith("/api/models/"):
@@ -212,6 +212,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"Code": 200, "Success": True, "Data": {"Files": entries}})
         else:
             self._bytes(files[query["FilePath"][0]])
+
+    def _door(self) -> None:
+        """Say where the chunk store is: to some tools in headers, to others as JSON."""
+        until = int(time.time()) + 900
+        url = self.server.url
+        body = json.dumps({"accessToken": "chunks", "exp": until, "casUrl": url}).encode()
+        headers = {"X-Xet-Cas-Url": url, "X-Xet-Access-Token": "chunks"}
+        self._answer(200, body, headers | {"X-Xet-Token-Expiration": str(until)})
 
     def _chunks(self, path: str) -> None:
         """Answer as the chunk store."""

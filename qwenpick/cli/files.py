@@ -171,7 +171,7 @@ def rm(
     plan = shelf.removal(parse(model, quants.chosen(), catalog), catalog)
     for path in plan.paths:
         say(f"  {path}")
-    if not ask(f"Remove {units.download(plan.bytes)}?", yes=yes):
+    if not ask(f"Remove {units.download(plan.bytes)}?", yes=yes, default=False):
         return
     shelf.remove(plan)
     emit(RemoveResult(removed=plan.paths, bytes=plan.bytes), as_json=as_json)

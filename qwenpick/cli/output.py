@@ -54,8 +54,8 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def ask(question: str, *, yes: bool) -> bool:
-    """Ask on the terminal; `--yes` answers it.
+def ask(question: str, *, yes: bool, default: bool = True) -> bool:
+    """Ask on the terminal; `--yes` answers it, Enter the default, and an end of input is a no.
 
     Raises:
         UsageError: There is no terminal to ask on.
@@ -66,6 +66,8 @@ def ask(question: str, *, yes: bool) -> bool:
         from qwenpick.errors import UsageError  # noqa: PLC0415
 
         raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes.")
-    sys.stderr.write(f"{question} [Y/n] ")
+    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().casefold() in {"", "y", "yes"}
+    line = sys.stdin.readline()
+    said = line.strip().casefold()
+    return said in {"y", "yes"} or (bool(line) and not said and default)
