@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vocabulary
+from turn_workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,42 +35,6 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "kept": {"answer": 150, "think": 0, "wait": 3},
     "thinking": {"answer": 30, "think": 150, "wait": 3},
 }
-
-
-class Worker:
-    """An engine in a process of its own."""
-
-    def __init__(self, python: str, kind: str, model: Path, *, repack: bool, threads: int) -> None:
-        script = Path(__file__).with_name("turn_workers.py")
-        arguments = [python, str(script), kind, str(model), str(CONTEXT)]
-        arguments += [str(int(repack)), str(threads)]
-        self._process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._read()
-
-    def do(self, command: str, **values: object) -> Any:  # noqa: ANN401 - JSON
-        """Run a command there."""
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps({"do": command} | values) + "\n")
-        self._process.stdin.flush()
-        return self._read()
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin
-        assert self._process.stdout
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-    def _read(self) -> Any:  # noqa: ANN401 - JSON
-        assert self._process.stdout
-        return json.loads(self._process.stdout.readline())
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +75,8 @@ class Run:
         repack = usual if repack is None else repack
         python = self.peer if kind == "xllamacpp" else sys.executable
         if fresh:
-            return Worker(python, kind, self.model, repack=repack, threads=self.threads)
+            numbers = (CONTEXT, int(repack), self.threads)
+            return Worker(python, kind, str(self.model), *map(str, numbers))
         if name not in self.workers:
             self.workers[name] = self.worker(name, fresh=True)
         return self.workers[name]

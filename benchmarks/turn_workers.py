@@ -13,10 +13,44 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+
+class Worker:
+    """An engine in a process of its own."""
+
+    def __init__(self, python: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [python, __file__, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._read()
+
+    def do(self, command: str, **values: object) -> Any:  # noqa: ANN401 - JSON
+        """Run a command there."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"do": command} | values) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def _read(self) -> Any:  # noqa: ANN401 - JSON
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())
 
 
 class Llama:

@@ -101,7 +101,7 @@ def main() -> None:
                 if given.out:
                     with given.out.open("a") as file:
                         file.write(json.dumps(asdict(row)) + "\n")
-    text = "\n".join(page(rows))
+    text = "\n".join(page(rows)) if rows else ""
     print(text)
     if given.doc:
         given.doc.write_text(filled(given.doc.read_text(), text, MARKS))
