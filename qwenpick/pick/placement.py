@@ -123,11 +123,7 @@ def _on_cards(
     for device, (start, stop) in zip(
         budget.devices, _ranges(budget, first, shape.layers + 1), strict=True
     ):
-<<<<<<< HEAD
-        layers = max(min(stop, shape.layers) - start, 0)  # a card behind the output has none
-=======
         layers = max(min(stop, shape.layers) - start, 0)  # a small card may get none
->>>>>>> main
         read = blocks * layers // shape.layers + (output if stop > shape.layers > start - 1 else 0)
         kept = _kept(subject, memory, start, min(stop, shape.layers))
         beside = memory.compute + DEVICE_CONTEXT if stop > start else 0
