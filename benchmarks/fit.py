@@ -18,14 +18,14 @@ import os
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import loaded
 import shapes
-from memory import filled
+from record import fill, kept
 
 from qwenpick import units
 from qwenpick.catalog import table
@@ -233,17 +233,16 @@ def main() -> None:
     options.add_argument("--doc", type=Path)
     asked = options.parse_args()
     rows = read_rows(asked.source) if asked.source else []
-    for text in [] if asked.source else asked.limits or LIMITS:
-        rows.append(measure(units.parse_memory(text), asked.rounds))
-        print(rows[-1].line(), flush=True)
-        if asked.out:
-            with asked.out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(rows[-1])) + "\n")
+    limits = [] if asked.source else asked.limits or LIMITS
+    for row in kept(
+        (measure(units.parse_memory(text), asked.rounds) for text in limits), asked.out
+    ):
+        print(row.line(), flush=True)
+        rows.append(row)
     text = "\n".join(page(rows))
     print(text)
     if asked.doc:
-        document = asked.doc.read_text(encoding="utf-8")
-        asked.doc.write_text(filled(document, text, MARKS), encoding="utf-8")
+        fill(asked.doc, text, MARKS)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ import argparse
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import loaded
 import shapes
+from record import fill, kept
 
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
@@ -94,7 +95,7 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
     path = shapes.write_size(folder / f"{size}-{quant}.gguf", size, quant)
     tensors = read_model(path).tensors
     features = probe().cpu.features
-    for context, kv_type, ubatch, repack, fill in PLAN[model]:
+    for context, kv_type, ubatch, repack, full in PLAN[model]:
         settings = Settings(
             context=context,
             kv_type=check_kv_type(kv_type),
@@ -102,7 +103,7 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
             repack=repack,
             threads=THREADS,
         )
-        read = context - 1 if fill else PROMPT
+        read = context - 1 if full else PROMPT
         took = loaded.load(path, settings, loaded.Talk(read=read))
         yield Row(
             model=model,
@@ -176,23 +177,11 @@ def main() -> None:
         rows = []
         with tempfile.TemporaryDirectory() as folder:
             for model in asked.models or PLAN:
-                for row in measure(model, Path(folder)):
-                    rows.append(row)
-                    if asked.out:
-                        with asked.out.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps(asdict(row)) + "\n")
+                rows += kept(measure(model, Path(folder)), asked.out)
     text = "\n".join(page(rows))
     print(text)
     if asked.doc:
-        document = asked.doc.read_text(encoding="utf-8")
-        asked.doc.write_text(filled(document, text, MARKS), encoding="utf-8")
-
-
-def filled(document: str, text: str, marks: tuple[str, str]) -> str:
-    """Put *text* between a document's two marks."""
-    start, end = marks
-    before, rest = document.split(start)
-    return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+        fill(asked.doc, text, MARKS)
 
 
 if __name__ == "__main__":

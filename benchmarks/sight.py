@@ -14,15 +14,15 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import projector
 import shapes
-from memory import filled
 from PIL import Image
+from record import fill, kept
 
 from qwenpick.cli.eyes import read_eyes
 from qwenpick.pick.sight import encoding_bytes
@@ -137,16 +137,11 @@ def main() -> None:
         rows = [Row(**json.loads(line)) for line in asked.source.read_text("utf-8").splitlines()]
     with tempfile.TemporaryDirectory() as folder:
         for model in [] if asked.source else asked.models or PLAN:
-            for row in measure(model, Path(folder)):
-                rows.append(row)
-                if asked.out:
-                    with asked.out.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(asdict(row)) + "\n")
+            rows += kept(measure(model, Path(folder)), asked.out)
     text = "\n".join(page(rows))
     print(text)
     if asked.doc:
-        document = asked.doc.read_text(encoding="utf-8")
-        asked.doc.write_text(filled(document, text, MARKS), encoding="utf-8")
+        fill(asked.doc, text, MARKS)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,11 @@ import json
 import subprocess
 import tempfile
 import venv
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import shapes
-from memory import filled
+from record import fill, kept
 from turn_rows import PARTS, Row, Run
 
 if TYPE_CHECKING:
@@ -95,16 +94,13 @@ def main() -> None:
                 model = shapes.write(path, shapes.TINY, "F32")
             else:
                 model = given.model or shapes.write_size(path, "0.8b", "Q4_K_M")
-            for row in measure(model, given, Path(name)):
+            for row in kept(measure(model, given, Path(name)), given.out):
                 rows.append(row)
                 print(row, flush=True)
-                if given.out:
-                    with given.out.open("a") as file:
-                        file.write(json.dumps(asdict(row)) + "\n")
     text = "\n".join(page(rows)) if rows else ""
     print(text)
     if given.doc:
-        given.doc.write_text(filled(given.doc.read_text(), text, MARKS))
+        fill(given.doc, text, MARKS)
 
 
 def _make_peer(folder: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import loaded
 import memory as benchmark
 import pytest
+import record
 import shapes
 from hypothesis import given
 from hypothesis import strategies as some
@@ -172,7 +173,7 @@ def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
     docs = Path(__file__).parents[1] / "docs"
     rows = benchmark.read_rows(docs / "memory.jsonl")
     page = (docs / "memory.md").read_text(encoding="utf-8")
-    assert benchmark.filled(page, "\n".join(benchmark.page(rows)), benchmark.MARKS) == page
+    assert record.filled(page, "\n".join(benchmark.page(rows)), benchmark.MARKS) == page
     for row in rows:
         assert row.predicted() == pytest.approx(row.peak, rel=0.03)
         for part, size in row.buffers.items():

@@ -79,12 +79,13 @@ def sessions(
     if not remove:
         emit(Kept(session.kept()), as_json=as_json)
         return
-    for name in remove:
+    names = list(dict.fromkeys(remove))
+    for name in names:
         say(f"  {name}: {session.about(name)}")
-    if ask(f"Remove {', '.join(remove)} for good?", yes=yes, default=False):
-        for name in remove:
+    if ask(f"Remove {', '.join(names)} for good?", yes=yes, default=False):
+        for name in names:
             session.remove(name)
-        emit(Removed(remove), as_json=as_json)
+        emit(Removed(names), as_json=as_json)
 
 
 def _size(session: Session) -> int | None:

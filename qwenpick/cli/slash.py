@@ -196,8 +196,7 @@ class Slash:
     def _load(self, argument: str) -> None:
         self.host.load(argument)
         self.host.conversation.read_ahead()
-        count = len(self.host.conversation.messages)
-        self.say(f"{argument}: {count} messages.")
+        self.say(f"{argument}: {len(self.host.conversation.messages)} messages.")
 
     def _export(self, argument: str) -> None:
         conversation = self.host.conversation
