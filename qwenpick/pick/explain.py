@@ -9,7 +9,6 @@ from qwenpick import units
 from qwenpick.pick.changes import changes
 from qwenpick.pick.choose import Candidate, Candidates, choose
 from qwenpick.pick.guide import GuideRow, row_for
-from qwenpick.pick.nothing import nothing
 from qwenpick.pick.settle import CONTEXTS, Question
 from qwenpick.pick.subject import FOUR_BITS, bits
 
@@ -99,6 +98,8 @@ def recommend(question: Question, *, everything: bool = False) -> Recommendation
     candidates = Candidates(question)
     pick = choose(candidates)
     if pick is None:
+        from qwenpick.pick.nothing import nothing  # noqa: PLC0415 - only where it is so
+
         raise nothing(candidates)
     row = row_for(question.machine, question.wish)
     others = list(_all(candidates) if everything else _best_of_each(candidates, pick))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, recurrent_state_bytes
-from qwenpick.pick.sight import Eyes, vision_bytes
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture, Model, WeightsFile
@@ -69,6 +68,8 @@ def _vision(model: Model) -> int:
     projector = model.projector
     if projector is None or projector.shape is None:
         return projector.bytes if projector else 0
+    from qwenpick.pick.sight import Eyes, vision_bytes  # noqa: PLC0415 - for pictures alone
+
     hidden, ffn, layers = projector.shape
     out = model.architecture.hidden
     eyes = Eyes(weights=projector.bytes, hidden=hidden, ffn=ffn, layers=layers, out=out)
