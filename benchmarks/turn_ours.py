@@ -35,8 +35,8 @@ class Ours:
     def __init__(self, path: str, context: int, *, repack: bool, threads: int) -> None:
         self.path = Path(path)
         self.settings = Settings(context=context, threads=threads, repack=repack)
-        self.engine = Engine(self.path, arguments(self.settings))
         self.state_bytes = recurrent_state_bytes(read_model(self.path).architecture)
+        self.engine = Engine(self.path, arguments(self.settings))
         self.talk: Any = None
         self.reset()
 
