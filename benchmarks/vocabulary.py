@@ -1,9 +1,9 @@
 """A vocabulary for test models: byte-level BPE of Qwen's kind, of any size, and a chat template.
 
 The first merges are learned from the text below, so that English takes a sensible number of
-tokens; the rest, up to 248,320 entries as in Qwen3.5, are made up, long enough that the header is
-as large as a real one. Every text in UTF-8 can be written with it, and nothing in it comes from
-Qwen's own files.
+tokens; where there is room each of its words, and other common ones, is one token, as in Qwen3.5.
+The rest, up to 248,320 entries, are made up, long enough that the header is as large as a real
+one. Every text in UTF-8 can be written with it, and nothing in it comes from Qwen's own files.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LEARNED = 300
 PAIRS = 8192
@@ -42,6 +46,14 @@ know about this question. There are not many of them, but some people would say 
 end you have to find out for yourself which one is right, and why they thought that it was so.
 def main(): return [line for line in open(path) if line and not line.startswith("#")]
 """
+
+COMMON = """
+user assistant system What Why How And But Please Thank Is Are It Yes No second point follows
+anything else other say said tell give good new first last time way day year man world life hand
+part place case week work fact group number people about make know take come good some could them
+than then look only
+"""
+"""Further words that are one token in a large vocabulary, as they are in Qwen3.5's."""
 
 TEMPLATE = """\
 {%- macro show(content) %}
@@ -128,7 +140,7 @@ class Vocabulary:
 @cache
 def make(size: int) -> Vocabulary:
     """Make a vocabulary of *size* entries; the same each time."""
-    merges = list(_learned())
+    merges = list(_learned(whole=size >= PAIRS))
     alphabet = sorted(byte_letters().values())
     tokens = dict.fromkeys(alphabet + [left + right for left, right in merges])
     wanted = size - len(SPECIAL)
@@ -157,20 +169,47 @@ def byte_letters() -> dict[int, str]:
 
 
 @cache
-def _learned() -> tuple[tuple[str, str], ...]:
-    """Learn merges from the text: the commonest pair first, as BPE does."""
+def _learned(*, whole: bool) -> tuple[tuple[str, str], ...]:
+    """Learn merges from the text: the commonest pair first, as BPE does.
+
+    With *whole* go on until each word is one token, with a space before it and without, and
+    so is an empty line.
+    """
+    text = TEXT.split()
+    words = _spelled(" " + word for word in text)
+    merges = _learn(words, LEARNED)
+    if whole:
+        plain = [*text, *COMMON.split()]
+        words = _spelled([*plain, *(" " + word for word in plain), "\n\n"])
+        for pair in merges:
+            words = _merged_all(words, pair)
+        merges += _learn(words, None)
+    return tuple(merges)
+
+
+def _spelled(words: Iterable[str]) -> Counter[tuple[str, ...]]:
     letters = byte_letters()
-    words = Counter(tuple(letters[byte] for byte in (" " + word).encode()) for word in TEXT.split())
+    return Counter(tuple(letters[byte] for byte in word.encode()) for word in words)
+
+
+def _learn(words: Counter[tuple[str, ...]], count: int | None) -> list[tuple[str, str]]:
+    """Learn *count* merges, or as many as make each word whole."""
     merges: list[tuple[str, str]] = []
-    while len(merges) < LEARNED:
+    while count is None or len(merges) < count:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, times in words.items():
             for pair in pairwise(word):
                 pairs[pair] += times
+        if not pairs:
+            break
         best = max(pairs, key=lambda pair: (pairs[pair], pair))
         merges.append(best)
-        words = Counter({_merged(word, best): times for word, times in words.items()})
-    return tuple(merges)
+        words = _merged_all(words, best)
+    return merges
+
+
+def _merged_all(words: Counter[tuple[str, ...]], pair: tuple[str, str]) -> Counter[tuple[str, ...]]:
+    return Counter({_merged(word, pair): times for word, times in words.items()})
 
 
 def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
@@ -185,7 +224,7 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 def _make_up(tokens: dict[str, None], merges: list[tuple[str, str]], wanted: int) -> None:
     """Add tokens, each from two that are there, until there are as many as *wanted*."""
     source = random.Random(0)  # noqa: S311 - words for a test model are no secret
-    lefts = rights = list(tokens)
+    lefts = rights = list(tokens)[: 256 + LEARNED]  # short ones, or the header is too large
     while len(tokens) < wanted:
         left, right = source.choice(lefts), source.choice(rights)
         if left + right in tokens:
