@@ -140,6 +140,7 @@ def test_control_c_at_the_prompt_warns_and_then_leaves(terminal: Terminal) -> No
     terminal.type("half a quest", "C-c")
     terminal.wait("Ctrl-C again leaves")
     terminal.type("", "C-c")
+    terminal.wait("ready:", times=2)
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 0")
 
