@@ -224,7 +224,8 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 def _make_up(tokens: dict[str, None], merges: list[tuple[str, str]], wanted: int) -> None:
     """Add tokens, each from two that are there, until there are as many as *wanted*."""
     source = random.Random(0)  # noqa: S311 - words for a test model are no secret
-    lefts = rights = list(tokens)[: 256 + LEARNED]  # short ones, or the header is too large
+    # the short ones: with whole words the header would be larger than a real one
+    lefts = rights = list(tokens)[: len(byte_letters()) + LEARNED]
     while len(tokens) < wanted:
         left, right = source.choice(lefts), source.choice(rights)
         if left + right in tokens:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import engines
 import numpy as np
 import pytest
+import shapes
+import vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from turn_rows import QUESTIONS
 
 from qwenpick.catalog.model import Sampling
 from qwenpick.run import sampling
 from qwenpick.run.events import Answer, Notice, Thinking
 from qwenpick.run.reply import Loop, Splitter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @given(seed=st.integers(0, 999), count=st.sampled_from([1, 20, 100]), size=st.integers(9, 5000))
@@ -120,3 +129,12 @@ def test_what_a_full_window_leaves_is_read_ahead() -> None:
             left.append(last.turn.prompt_tokens - last.turn.cached_tokens)
     talk.close()
     assert min(left) < 64  # all but those that only the new message makes too long
+
+
+def test_a_large_vocabulary_writes_a_turn_in_as_many_tokens_as_qwens(tmp_path: Path) -> None:
+    """The counts are those of models/ggml-vocab-qwen35.gguf in the sdist of llama-cpp-python."""
+    shape = replace(shapes.TINY, vocab=vocabulary.PAIRS)
+    engine = engines.engine(shapes.write(tmp_path / "words.gguf", shape), context=256)
+    frame = "<|im_start|>user\nx<|im_end|>\n"
+    assert [len(engine.tokens(text)) for text in (*QUESTIONS, frame)] == [8, 8, 9, 5, 8, 6]
+    engine.close()
