@@ -17,6 +17,8 @@ from qwenpick.run.reply import Limits
 from qwenpick.run.settings import arguments
 
 GREEDY = {"temperature": 0.0}
+BUDGET = 256 << 10
+"""Bytes for checkpoints: as many as by default, four, of the tiny model."""
 
 
 @cache
@@ -40,7 +42,7 @@ def engine(path: Path, context: int = 2048, **settings: object) -> Engine:
 
 
 def conversation(
-    of: Engine, *, max_tokens: int = 12, reuse: bool = True, budget: int = 1 << 20, **manner: object
+    of: Engine, *, max_tokens: int = 12, reuse: bool = True, budget: int = BUDGET, **manner: object
 ) -> Conversation:
     """Begin a greedy conversation on an engine that is emptied first."""
     of.clear()

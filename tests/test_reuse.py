@@ -62,6 +62,7 @@ class Talk(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.mine.close()
+        assert self.mine.reader.checkpoints.bytes <= engines.BUDGET
         self.folder.cleanup()
 
     def _compare(self, turn: Turn, before: Conversation) -> None:

@@ -28,7 +28,7 @@ _KV_BLOCK: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4
 METADATA_PER_TOKEN = 44
 """Bytes of a GGUF header for each entry of the vocabulary: a file's BF16 bytes less its weights,
 over 248,320 entries. Only where no header was read."""
-VOCABULARY_PER_TOKEN = 335
+VOCABULARY_PER_TOKEN = 300
 """Bytes that the engine holds for each entry of the vocabulary: the growth of the heap when a
 model is loaded. This and the next three were measured (docs/memory.md), all else follows from
 the model's shape."""

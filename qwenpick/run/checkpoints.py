@@ -31,11 +31,13 @@ class Checkpoints:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._spare: list[NDArray[np.uint8]] = []
+        """Arrays of those that were dropped: to write over one costs no page faults."""
 
     @property
     def bytes(self) -> int:
         """What they take now."""
-        return sum(data.nbytes for data in self._kept.values())
+        return sum(data.nbytes for data in (*self._kept.values(), *self._spare))
 
     def __contains__(self, count: int) -> bool:
         """Say whether there is one after *count* pieces."""
@@ -44,25 +46,25 @@ class Checkpoints:
     def add(self, count: int, engine: Engine, *, instead: int | None = None) -> None:
         """Copy the state as it is, after *count* pieces; the oldest go where there is no room.
 
-        The one *instead* of which it is goes first, and its array is written over.
+        The one *instead* of which it is goes first.
         """
         size = engine.state_bytes()
         if size > self._budget:
             return
-        spare = self._kept.pop(count if instead is None else instead, None)
-        self._kept.pop(count, None)
-        while self._kept and self.bytes + size > self._budget:
-            spare = self._kept.pop(next(iter(self._kept)))
-        self._kept[count] = engine.save_state(into=spare)
+        for at in (count, instead):
+            self._drop(at)
+        self._kept[count] = engine.save_state(into=self._array(size))
 
     def take(self, count: int, data: NDArray[np.uint8]) -> None:
         """Keep a copy of one from elsewhere, where there is room for it."""
+        self._spare.clear()
         if self.bytes + data.size <= self._budget:
             self._kept[count] = np.array(data)
 
     def cut(self, count: int) -> None:
         """Drop all that follow more than *count* pieces: what they stand on is gone."""
-        self._kept = {at: data for at, data in self._kept.items() if at <= count}
+        for at in [at for at in self._kept if at > count]:
+            self._drop(at)
 
     def below(self, limit: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Give those that follow at most *limit* pieces, the latest first."""
@@ -72,6 +74,20 @@ class Checkpoints:
     def touch(self, count: int) -> None:
         """Make one the youngest: it was used."""
         self._kept[count] = self._kept.pop(count)
+
+    def _drop(self, count: int | None) -> None:
+        if count in self._kept:
+            self._spare.append(self._kept.pop(count))
+
+    def _array(self, size: int) -> NDArray[np.uint8]:
+        """Give the array of one that was dropped, else a new one, else that of the oldest."""
+        while True:
+            while self._spare:
+                if (data := self._spare.pop()).size == size:
+                    return data
+            if self.bytes + size <= self._budget:
+                return np.empty(size, np.uint8)
+            self._drop(next(iter(self._kept)))
 
 
 class Reader:

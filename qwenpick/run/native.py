@@ -32,6 +32,23 @@ log = Log()
 _log_callback = lib.llama_log_callback(log.take)
 lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
 lib.llama_backend_init()
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE_BYTES = 4 * 2**20
+
+
+def _fix_mmap_threshold() -> None:
+    """Have the C library give large blocks back to the system when they are freed.
+
+    glibc raises its threshold with every large block that is freed, and keeps all below it for
+    itself: 11 MiB after a large vocabulary was read (mallopt(3), docs/decisions.md).
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if mallopt:
+            mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+_fix_mmap_threshold()
 
 
 @atexit.register
