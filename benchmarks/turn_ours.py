@@ -15,7 +15,7 @@ from typing import Any
 import llama_cpp.llama_cpp as lib
 
 from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak, recurrent_state_bytes
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.wish import Settings, ubatches
 from qwenpick.pull.model_file import read_model
 from qwenpick.run import state
 from qwenpick.run.chat import Conversation
@@ -34,7 +34,8 @@ class Ours:
 
     def __init__(self, path: str, context: int, *, repack: bool, threads: int) -> None:
         self.path = Path(path)
-        self.settings = Settings(context=context, threads=threads, repack=repack)
+        batch = ubatches(repack=repack, cards=False)[0]
+        self.settings = Settings(context=context, threads=threads, repack=repack, ubatch=batch)
         self.state_bytes = recurrent_state_bytes(read_model(self.path).architecture)
         self.engine = Engine(self.path, arguments(self.settings))
         self.talk: Any = None

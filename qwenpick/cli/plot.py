@@ -9,7 +9,7 @@ from qwenpick import units
 from qwenpick.errors import UsageError
 from qwenpick.pick.choose import Candidates
 from qwenpick.pick.subject import of_catalog
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.wish import Settings, ubatches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +51,14 @@ def draw(question: Question, path: Path) -> None:
     axes = figure.subplots()
     wish = question.wish
     quant = wish.quant or QUANT
+    cards = bool(question.budget.devices)
+    ubatch = wish.ubatch or ubatches(repack=bool(wish.repack), cards=cards)[0]
     same = Candidates(replace(question, wish=replace(wish, quant=quant)))
     for model, file, _ in reversed(same.files):
         subject = of_catalog(model, file, vision=wish.vision)
         sums = [
             subject.memory(
-                Settings(context=tokens, kv_type=wish.kv_type or "f16", ubatch=wish.ubatch or 512)
+                Settings(context=tokens, kv_type=wish.kv_type or "f16", ubatch=ubatch)
             ).total
             / units.GIB
             for tokens in CONTEXTS

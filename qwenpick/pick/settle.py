@@ -14,7 +14,7 @@ from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
 from qwenpick.pick.speed import Rated, Speed, estimate
-from qwenpick.pick.wish import UBATCHES, KvType, Settings
+from qwenpick.pick.wish import KvType, Settings, ubatches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,14 +103,15 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
     most = subject.architecture.context
     contexts = [wish.context] if wish.context else [*CONTEXTS, *([LAST_CONTEXT] * last_resort)]
     kv_types: list[KvType] = [wish.kv_type] if wish.kv_type else ["f16", "q8_0"]
-    ubatches = [wish.ubatch] if wish.ubatch else list(UBATCHES)
     tuned = _tuned(subject, question)
     repack = wish.repack if wish.repack is not None else bool(tuned and tuned.repack)
+    offered = ubatches(repack=repack, cards=bool(question.budget.devices))
+    batches = (wish.ubatch,) if wish.ubatch else offered
     first = Settings(
         context=0,
         kv_type=kv_types[0],
         threads=tuned.threads if tuned else machine.cpu.usable_threads,
-        ubatch=ubatches[0],
+        ubatch=batches[0],
         repack=repack,
         gpu_layers=wish.gpu_layers or 0,
     )
@@ -120,7 +121,7 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
         for kv_type in kv_types[1:]:
             rung = replace(rung, kv_type=kv_type)
             yield rung
-        for ubatch in ubatches[1:]:
+        for ubatch in batches[1:]:
             rung = replace(rung, ubatch=ubatch)
             yield rung
         if repack and wish.repack is None:

@@ -50,6 +50,15 @@ class Settings:
     repack: bool = False
 
 
+def ubatches(*, repack: bool, cards: bool) -> tuple[int, ...]:
+    """Give the batch sizes to try, the best first.
+
+    A processor with the weights as they are reads a prompt 256 tokens at a time as fast as 512, in
+    32 MiB less. With repacked ones it is slower, and a card wants more (docs/decisions.md).
+    """
+    return UBATCHES if repack or cards else UBATCHES[1:]
+
+
 def check_use(text: str) -> Use:
     """Read a use.
 
