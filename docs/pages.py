@@ -55,8 +55,9 @@ def models() -> str:
     from qwenpick import units
     from qwenpick.catalog.table import load
     from qwenpick.pick.subject import of_catalog
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.wish import Settings, ubatches
 
+    batch = ubatches(repack=False, cards=False)[0]
     rows = [
         "| size | files | Q4_K_M | memory at 8k | at 32k | MMLU-Pro | GPQA Diamond |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -65,7 +66,8 @@ def models() -> str:
         file = model.file("Q4_K_M")
         subject = of_catalog(model, file, vision=False)
         short, long = (
-            units.memory(subject.memory(Settings(context=tokens)).total) for tokens in (8192, 32768)
+            units.memory(subject.memory(Settings(context=tokens, ubatch=batch)).total)
+            for tokens in (8192, 32768)
         )
         scores = model.scores
         rows.append(
