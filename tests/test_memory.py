@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from qwenpick.catalog import table
-from qwenpick.catalog.model import Architecture
+from qwenpick.catalog.model import Architecture, Model
 from qwenpick.pick.compute import graph_bytes
 from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak
-from qwenpick.pick.wish import KV_TYPES, Settings
+from qwenpick.pick.subject import of_catalog
+from qwenpick.pick.wish import KV_TYPES, UBATCHES, Settings
 from qwenpick.pull.model_file import read_model
 from qwenpick.pull.repack import repacked_bytes
 
@@ -61,11 +63,25 @@ any_file = some.builds(
 
 
 @given(any_shape(), any_file, any_settings, some.integers(0, 262_144))
-def test_a_longer_context_never_needs_less(
+def test_a_longer_context_never_needs_less_but_for_gaps_in_the_compute_buffer(
     shape: Architecture, file: FileFacts, settings: Settings, more: int
 ) -> None:
-    longer = replace(settings, context=settings.context + more)
-    assert memory_sum(shape, file, longer).total >= memory_sum(shape, file, settings).total
+    before = memory_sum(shape, file, settings)
+    longer = memory_sum(shape, file, replace(settings, context=settings.context + more))
+    assert longer.total - longer.compute >= before.total - before.compute
+
+
+@pytest.mark.parametrize("model", table.load().models, ids=lambda model: model.size)
+def test_a_longer_context_of_a_real_size_never_needs_less(model: Model) -> None:
+    contexts = [256 << step for step in range(11)]
+    for kv_type, ubatch in itertools.product(KV_TYPES, UBATCHES):
+        totals = [
+            of_catalog(model, model.files[0], vision=False)
+            .memory(Settings(context=context, kv_type=kv_type, ubatch=ubatch))
+            .total
+            for context in contexts
+        ]
+        assert totals == sorted(totals)
 
 
 @given(any_shape(), any_file, any_settings)
