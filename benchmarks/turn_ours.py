@@ -14,7 +14,7 @@ from typing import Any
 
 import llama_cpp.llama_cpp as lib
 
-from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak, recurrent_state_bytes
+from qwenpick.pick.memory import FileFacts, checkpoint_bytes, memory_sum, predicted_peak
 from qwenpick.pick.wish import Settings, ubatches
 from qwenpick.pull.model_file import read_model
 from qwenpick.run import state
@@ -36,7 +36,7 @@ class Ours:
         self.path = Path(path)
         batch = ubatches(repack=repack, cards=False)[0]
         self.settings = Settings(context=context, threads=threads, repack=repack, ubatch=batch)
-        self.state_bytes = recurrent_state_bytes(read_model(self.path).architecture)
+        self.state_bytes = checkpoint_bytes(read_model(self.path).architecture)
         self.engine = Engine(self.path, arguments(self.settings))
         self.talk: Any = None
         self.reset()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import shapes
 
+from qwenpick.pick.memory import checkpoint_bytes
+from qwenpick.pick.subject import CHECKPOINTS
 from qwenpick.pick.wish import Settings
 from qwenpick.run.chat import Conversation
 from qwenpick.run.engine import Engine
@@ -17,8 +19,8 @@ from qwenpick.run.reply import Limits
 from qwenpick.run.settings import arguments
 
 GREEDY = {"temperature": 0.0}
-BUDGET = 256 << 10
-"""Bytes for checkpoints: as many as by default, four, of the tiny model."""
+BUDGET = CHECKPOINTS * checkpoint_bytes(shapes.TINY)
+"""Bytes for checkpoints: as many of the tiny model as there are by default."""
 
 
 @cache

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from turn_rows import QUESTIONS
 
 from qwenpick.catalog.model import Sampling
+from qwenpick.pick.subject import CHECKPOINTS
 from qwenpick.run import sampling
+from qwenpick.run.checkpoints import Checkpoints
 from qwenpick.run.events import Answer, Notice, Thinking
 from qwenpick.run.reply import Loop, Splitter
 
@@ -93,6 +95,16 @@ def test_text_with_repeated_words_is_no_loop() -> None:
         f"{number}. This is item {number * number} of the list.\n" for number in range(99)
     )
     assert not any(loop.closes(token) for token in engine.tokens(text))
+
+
+def test_as_many_checkpoints_are_kept_as_the_sum_counts() -> None:
+    engine = engines.engine(engines.tiny(), 512)
+    kept = Checkpoints(engines.BUDGET)
+    for count in range(CHECKPOINTS + 2):
+        engine.read((count + 100,), count, logits=False)
+        kept.add(count, engine)
+    assert [count for count, _ in kept.below(count)] == [5, 4, 3, 2]
+    assert kept.bytes == engines.BUDGET
 
 
 def test_a_stopped_reading_goes_on_where_it_was() -> None:

@@ -165,8 +165,14 @@ def layer_state_bytes(arch: Architecture) -> int:
 
 
 def checkpoint_bytes(arch: Architecture) -> int:
-    """Size one checkpoint: a copy of the recurrent state."""
-    return recurrent_state_bytes(arch)
+    """Size one checkpoint: the recurrent state, as the engine writes it out.
+
+    Beside it are 28 bytes, and for each of a linear layer's two tensors its type and row size
+    (llama-memory-recurrent.cpp: state_write).
+    """
+    if not arch.linear_layers:
+        return 0
+    return recurrent_state_bytes(arch) + 28 + 24 * arch.linear_layers
 
 
 def output_bytes(arch: Architecture) -> int:

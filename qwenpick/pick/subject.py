@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, recurrent_state_bytes
+from qwenpick.pick.memory import FileFacts, MemorySum, checkpoint_bytes, memory_sum
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture, Model, WeightsFile
@@ -37,13 +37,12 @@ class Subject:
 
     def memory(self, settings: Settings) -> MemorySum:
         """Sum what it takes with these settings, everything on the host."""
-        state = recurrent_state_bytes(self.architecture)
         return memory_sum(
             self.architecture,
             self.file,
             settings,
             vision=self.vision,
-            checkpoints=CHECKPOINTS * state,
+            checkpoints=CHECKPOINTS * checkpoint_bytes(self.architecture),
         )
 
 
