@@ -8,6 +8,7 @@ prints a line of JSON.
 from __future__ import annotations
 
 import json
+import os
 import random
 import resource
 import subprocess
@@ -44,6 +45,10 @@ class Loaded:
     buffers: dict[str, int]
     peak: int
     decode_rate: float | None = None
+    resident: int = 0
+    """Its resident memory at the end."""
+    on_card: int = 0
+    """What NVIDIA's driver counts for it, 0 without one."""
 
 
 def load(path: Path, settings: Settings, talk: Talk, *, cgroup: Path | None = None) -> Loaded:
@@ -76,7 +81,26 @@ def main(arguments: list[str]) -> None:
     if talk.answer:
         rate = _answer(engine, at, talk)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps(asdict(Loaded(buffers=engine.buffers, peak=peak, decode_rate=rate))))
+    took = Loaded(
+        buffers=engine.buffers,
+        peak=peak,
+        decode_rate=rate,
+        resident=int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize(),
+        on_card=_on_card(),
+    )
+    print(json.dumps(asdict(took)))
+
+
+def _on_card() -> int:
+    import pynvml  # noqa: PLC0415 - after the peak was taken
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return 0
+    cards = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+    users = (user for card in cards for user in pynvml.nvmlDeviceGetComputeRunningProcesses(card))
+    return sum(user.usedGpuMemory for user in users if user.pid == os.getpid())
 
 
 def _read(engine: Any, count: int) -> int:  # noqa: ANN401 - an Engine, imported late

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import cards
 import loaded
 import memory as benchmark
 import pytest
@@ -194,3 +195,18 @@ def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
         assert row.predicted() == pytest.approx(row.peak, rel=0.03)
         for part, size in row.buffers.items():
             assert getattr(row.sum(), part) == pytest.approx(size, rel=0.01, abs=MIB)
+
+
+def test_a_card_holds_what_the_sum_says() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    rows = cards.read_rows(docs / "cards.jsonl")
+    page = (docs / "memory.md").read_text(encoding="utf-8")
+    assert record.filled(page, "\n".join(cards.page(rows)), cards.MARKS) == page
+    for row in rows:
+        card, host = row.errors
+        if row.whole:
+            assert abs(row.compute_error) < 0.03
+            assert abs(card) < 0.01
+            assert abs(host) < 0.06
+        else:
+            assert abs(card) < 0.05

@@ -83,9 +83,12 @@ def bench(
 
     machine = question.machine
     bandwidth = measuring.memory_bandwidth(machine.cpu.usable_threads, machine.memory.available)
+    on_cards = checked.settings.gpu_layers > checked.file.architecture.layers
+    on_host = not (on_cards and question.budget.devices)
+    cores = machine.cpu.physical_cores
     setups = [
         settings
-        for settings in measuring.trials(checked.settings, machine.cpu.physical_cores)
+        for settings in measuring.trials(checked.settings, cores, on_host=on_host)
         if not _excluded(load, settings.threads, repack=settings.repack)
     ]
     passes: dict[Settings, list[Measured]] = {settings: [] for settings in setups}

@@ -210,6 +210,7 @@ def _settle(file: ModelFile, model: Model | None, question: Question, eyes: Eyes
             repack=repacked_bytes(tensors, question.machine.cpu.features),
         ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
+        output=sum(tensor.bytes for tensor in tensors if tensor.name == "output.weight") or None,
         vision=vision_bytes(eyes) if eyes else 0,
         size=model.size if model else None,
         quant=file.quant,

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 RESERVE_SHARE = 0.05
 RESERVE_LEAST = 300 * units.MIB
-"""Left free on a card for the desktop, the driver and the engine's own context there."""
+"""Left free on a card for the desktop and the driver."""
+CONTEXTS = {"8.9": 456 << 20, "9.0": 612 << 20}
+"""What the engine's library holds on a card beside its buffers, by compute capability: 451 to 456
+MiB on three RTX 4090 ("unaccounted" in https://github.com/ggml-org/llama.cpp/pull/15860), 607 to
+612 on an H100 (docs/memory.md)."""
+CONTEXT = 456 << 20
+"""The same for all others, of which it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,8 @@ class Device:
     """Its place among the machine's GPUs."""
     name: str
     budget: int
+    context: int = CONTEXT
+    """Bytes that the engine's library holds there beside its buffers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,4 +87,5 @@ def _device(index: int, gpu: Gpu, wish: Wish, host: int) -> Device:
         budget = host if free is None else min(free, host)
     else:
         budget = max(0, (free or 0) - max(int((free or 0) * RESERVE_SHARE), RESERVE_LEAST))
-    return Device(index=index, name=gpu.name, budget=budget)
+    context = CONTEXTS.get(gpu.compute or "", CONTEXT)
+    return Device(index=index, name=gpu.name, budget=budget, context=context)

@@ -30,7 +30,7 @@ def compute_bytes(arch: Architecture, settings: Settings) -> int:
     llama.cpp rotates the rows of a quantised KV cache, for which it keeps two matrices.
     Without flash attention every head weighs every token of the context, in floats.
     """
-    cells, flash = _padded(settings.context), settings.flash_attention
+    cells, flash = padded(settings.context), settings.flash_attention
     batch = min(settings.ubatch, cells)
     graph = graph_bytes(
         arch, batch, rotated=settings.kv_type != "f16", weighed=0 if flash else cells
@@ -40,21 +40,13 @@ def compute_bytes(arch: Architecture, settings: Settings) -> int:
 
 def mask_bytes(settings: Settings) -> int:
     """Size the attention mask, of which a short conversation touches only its own part."""
-    cells = _padded(settings.context)
+    cells = padded(settings.context)
     element = HALF if settings.flash_attention else FLOAT  # llama-graph.cpp
     return element * min(settings.ubatch, cells) * cells
 
 
-def input_bytes(arch: Architecture, settings: Settings) -> int:
-    """Size what the host prepares where cards do the work: embedded tokens and the mask.
-
-    llama.cpp logs it as the host's compute buffer beside a card's (ggml-backend.cpp keeps a
-    graph's inputs on the host).
-    """
-    return FLOAT * settings.ubatch * arch.hidden + mask_bytes(settings)
-
-
-def _padded(context: int) -> int:
+def padded(context: int) -> int:
+    """Round a context up as the engine does."""
     return -(-context // CONTEXT_STEP) * CONTEXT_STEP
 
 
@@ -68,13 +60,13 @@ def graph_bytes(shape: Architecture, batch: int, *, rotated: bool, weighed: int 
         rotated: Whether the KV cache is quantised, for which llama.cpp rotates its rows.
         weighed: Tokens whose weights are written out for each head; 0 with flash attention.
     """
-    return _Reading(shape, batch, rotated=rotated, weighed=weighed).size()
+    return Reading(shape, batch, rotated=rotated, weighed=weighed).size()
 
 
-class _Reading:
+class Reading:
     """The graph of reading a batch, as it is put together."""
 
-    def __init__(self, shape: Architecture, batch: int, *, rotated: bool, weighed: int) -> None:
+    def __init__(self, shape: Architecture, batch: int, *, rotated: bool, weighed: int = 0) -> None:
         self.shape = shape
         self.weighed = weighed
         self.graph = Graph()
@@ -88,11 +80,7 @@ class _Reading:
         self.cells = self.graph.input(LONG * batch), self.graph.input(LONG * batch * values)
         self.rotations: tuple[Result, ...] = ()
         if rotated:
-            side = _largest_side(shape.head_dim)
-            self.rotations = (
-                self.graph.input(FLOAT * side**2),
-                self.graph.input(FLOAT * V_ROTATION**2),
-            )
+            self.rotations = tuple(self.graph.input(size) for size in rotation_bytes(shape))
 
     def size(self) -> int:
         """Read through as many layers as it takes until all gaps have been seen."""
@@ -113,6 +101,7 @@ class _Reading:
         return graph.size()
 
     def norm(self, source: Result) -> Result:
+        """Normalise, and scale: both may be done in place."""
         return self.graph.inplace(self.graph.inplace(source))
 
     def product(self, width: int, source: Result) -> Result:
@@ -120,6 +109,7 @@ class _Reading:
         return self.graph.step(self.row * width, source)
 
     def feed_forward(self, residual: Result) -> Result:
+        """Go through the feed-forward part, and add what came in."""
         graph, shape = self.graph, self.shape
         normed = self.norm(residual)
         gate, up = self.product(shape.ffn, normed), self.product(shape.ffn, normed)
@@ -127,6 +117,7 @@ class _Reading:
         return graph.inplace(self.product(shape.hidden, both), residual)
 
     def attention(self, normed: Result) -> Result:
+        """Store keys and values in the cache, and weigh what is there."""
         graph, shape = self.graph, self.shape
         width, kept = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
         gated = bool(shape.linear_layers)
@@ -141,7 +132,9 @@ class _Reading:
         key = self.rotated(graph.inplace(key, beside=(self.positions,)), 0)
         for row, cell in zip((key, value), self.cells, strict=True):
             graph.store(graph.view(row), cell)
-        answer = self.rotated(graph.view(self.attended(graph.view(graph.view(query)))), 1)
+        answer = graph.view(self.attended(graph.view(graph.view(query))))
+        answer.bytes = self.row * width  # on a card there is more behind it
+        answer = self.rotated(answer, 1)
         if gated:
             gate = graph.inplace(graph.step(self.row * width, graph.view(queries)))
             answer = graph.inplace(answer, gate)
@@ -157,6 +150,7 @@ class _Reading:
         return graph.step(answer.bytes, graph.view(answer))
 
     def rotated(self, source: Result, which: int) -> Result:
+        """Rotate rows where the cache is quantised: keys' (0) or values' (1)."""
         if not self.rotations:
             return source
         turned = self.graph.step(source.bytes, self.graph.view(source), self.rotations[which])
@@ -195,9 +189,12 @@ class _Reading:
         return graph.view(self.product(shape.hidden, answer))
 
 
-def _largest_side(head_dim: int) -> int:
-    """Give the side of the matrix that keys are rotated with: a power of 2 that divides them."""
+def rotation_bytes(shape: Architecture) -> tuple[int, int]:
+    """Size the matrices that the rows of keys and of values are rotated with.
+
+    The side of the keys' is the largest power of 2 that divides them.
+    """
     side = V_ROTATION
-    while head_dim % (2 * side) == 0:
+    while shape.head_dim % (2 * side) == 0:
         side *= 2
-    return side
+    return FLOAT * side**2, FLOAT * V_ROTATION**2

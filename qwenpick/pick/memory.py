@@ -40,10 +40,9 @@ lays into the part of the attention mask that a short conversation does not use.
 CELL = 80
 """The engine's book-keeping for each token of the context."""
 
-DEVICE_CONTEXT = 456 << 20
-"""What the engine's library holds on a card beside its buffers: 451 to 456 MiB on three RTX 4090
-("unaccounted" in https://github.com/ggml-org/llama.cpp/pull/15860). Of other cards it is not
-known, and the same is taken."""
+DRIVER_ON_HOST = 370 << 20
+"""What CUDA takes of the host's memory once a card is used, its libraries counted: 365 to 374 MiB
+more than the sum's other parts, on an H100 (docs/memory.md). Of others the same is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwenpick.pick.compute import input_bytes
-from qwenpick.pick.memory import DEVICE_CONTEXT
+from qwenpick.pick.card import card_bytes, input_bytes
+from qwenpick.pick.memory import DRIVER_ON_HOST
 from qwenpick.pick.speed import Share
 
 if TYPE_CHECKING:
@@ -115,9 +115,12 @@ def _on_cards(
 ) -> Placement:
     """Place the last *gpu_layers* on the cards, and the rest on the host."""
     shape = subject.architecture
-    output = subject.embedding if gpu_layers > 0 else 0
-    blocks = memory.weights - subject.embedding * (1 if shape.tied_embeddings else 2)
+    last = subject.output or subject.embedding
+    output = last if gpu_layers > 0 else 0
+    blocks = memory.weights - subject.embedding - (0 if shape.tied_embeddings else last)
     first = max(shape.layers + 1 - gpu_layers, 0)
+    rest = min(first, shape.layers)
+    work = card_bytes(shape, settings, weights=memory.weights if rest else 0)
     used: list[tuple[str, int]] = []
     shares = []
     for device, (start, stop) in zip(
@@ -126,20 +129,20 @@ def _on_cards(
         layers = max(min(stop, shape.layers) - start, 0)  # a small card may get none
         read = blocks * layers // shape.layers + (output if stop > shape.layers > start - 1 else 0)
         kept = _kept(subject, memory, start, min(stop, shape.layers))
-        beside = memory.compute + DEVICE_CONTEXT if stop > start else 0
+        beside = work + device.context if stop > start else 0
         beside += memory.vision if gpu_layers and not used else 0
         used.append((device.name, read + kept + beside))
         shares.append(Share(layers=layers, bytes=read, gpu=device.index))
-    rest = min(first, shape.layers)
     shares.append(Share(layers=rest, bytes=blocks * rest // shape.layers))
     copies = output if shape.tied_embeddings else 0
     on_host = memory.compute if rest else input_bytes(shape, settings)
-    busy = sum(1 for share in shares[:-1] if share.bytes)
+    busy = [one for one, share in zip(budget.devices, shares, strict=False) if share.bytes]
+    libraries = sum(one.context for one in busy) + (DRIVER_ON_HOST if busy else 0)
     placed = replace(
         memory,
         weights=memory.weights + copies,
-        compute=on_host + busy * memory.compute,
-        overhead=memory.overhead + busy * DEVICE_CONTEXT,
+        compute=on_host + len(busy) * work,
+        overhead=memory.overhead + libraries,
         repack=memory.repack if rest else 0,
         devices=tuple(used),
     )

@@ -25,6 +25,8 @@ class Subject:
     file: FileFacts
     embedding: int
     """Bytes of the input embedding."""
+    output: int | None = None
+    """Bytes of the output matrix; None where it is as large as the embedding, or is that."""
     vision: int = 0
     """Bytes of the vision projector and its work, where pictures are asked for."""
     size: str | None = None

@@ -62,8 +62,14 @@ def together(passes: Sequence[Measured]) -> Measured:
     )
 
 
-def trials(settings: Settings, cores: int | None) -> Iterator[Settings]:
-    """Give the set-ups that are worth a try: threads, with repacked weights and without."""
+def trials(settings: Settings, cores: int | None, *, on_host: bool) -> Iterator[Settings]:
+    """Give the set-ups that are worth a try: threads, with repacked weights and without.
+
+    Without a layer *on_host* neither makes a difference, and there is one.
+    """
+    if not on_host:
+        yield replace(settings, context=min(settings.context, CONTEXT))
+        return
     counts = {settings.threads, max(1, settings.threads // 2)}
     counts |= {cores} if cores and cores <= settings.threads else set()
     for threads in sorted(counts, reverse=True):

@@ -1,0 +1,200 @@
+"""The memory sum on a card: against what the engine reports, and what the driver counts.
+
+    python benchmarks/cards.py [--out FILE] [SIZE:QUANT ...]
+    python benchmarks/cards.py --from docs/cards.jsonl --doc docs/memory.md
+
+On a machine with an NVIDIA card and an engine that drives it. Files of the real shapes with random
+weights are loaded one after the other, each in a process of its own, whole on the card and in part:
+1,536 tokens are read and 64 decoded. `--from` prints what was measured before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import loaded
+import shapes
+from record import fill, kept
+
+from qwenpick.catalog import table
+from qwenpick.hardware.probe import probe
+from qwenpick.pick import placement
+from qwenpick.pick.budget import CONTEXT, CONTEXTS, Budget, Device
+from qwenpick.pick.memory import FileFacts
+from qwenpick.pick.subject import Subject
+from qwenpick.pick.wish import Settings, check_kv_type
+from qwenpick.pull.model_file import read_model
+from qwenpick.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qwenpick.pick.memory import MemorySum
+
+MARKS = ("<!-- cards -->", "<!-- end of cards -->")
+READ = 1536
+ALL = 99
+
+# context, KV type, ubatch, layers on the card
+EVERY = (
+    (8192, "f16", 512, ALL), (32768, "f16", 512, ALL), (32768, "q8_0", 512, ALL),
+    (262144, "q8_0", 512, ALL), (131072, "q4_0", 256, ALL), (8192, "f16", 512, 16),
+    (32768, "f16", 512, 20), (32768, "q8_0", 512, 8),
+)  # fmt: skip
+PLAN = {
+    "0.8b:Q4_K_M": EVERY,
+    "2b:Q4_K_M": EVERY[1:3],
+    "4b:Q4_K_M": EVERY,
+    "9b:Q4_K_M": EVERY,
+    "9b:BF16": EVERY[1:2],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One load: which file, how, and what it took."""
+
+    card: str
+    compute: str
+    """The card's compute capability."""
+    model: str
+    weights: int
+    embedding: int
+    output: int | None
+    settings: Settings
+    buffers: dict[str, int]
+    on_card: int
+    """Bytes that the driver counts for the process."""
+    resident: int
+    """Bytes of the process in the host's memory."""
+    decode_rate: float
+
+    def sum(self) -> MemorySum:
+        """Give what the law says; no checkpoint was made."""
+        model = table.load().model(self.model.split(":")[0])
+        assert model
+        subject = Subject(
+            architecture=model.architecture,
+            file=FileFacts(bytes=0, weights=self.weights),
+            embedding=self.embedding,
+            output=self.output,
+        )
+        context = CONTEXTS.get(self.compute, CONTEXT)
+        card = Device(index=0, name=self.card, budget=1 << 40, context=context)
+        memory = subject.memory(self.settings)
+        budget = Budget(host=1 << 40, devices=(card,))
+        return placement.demanded(subject, self.settings, memory, budget).memory
+
+    @property
+    def whole(self) -> bool:
+        """Whether every layer lay on the card."""
+        return self.settings.gpu_layers == ALL
+
+    @property
+    def compute_error(self) -> float:
+        """How far the law's compute buffers are off, in MiB."""
+        return (self.sum().compute - self.buffers["compute"]) / MIB
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """How far the sum is off on the card, and on the host, as shares of what was there."""
+        total = self.sum()
+        host = total.host - total.checkpoints
+        return total.devices[0][1] / self.on_card - 1, host / self.resident - 1
+
+
+def measure(model: str, folder: Path) -> Iterator[Row]:
+    """Write a file, and load it under every setting of the plan."""
+    size, quant = model.split(":")
+    path = shapes.write_size(folder / f"{size}-{quant}.gguf", size, quant)
+    tensors = read_model(path).tensors
+    named = {tensor.name: tensor.bytes for tensor in tensors}
+    card = probe().gpus[0]
+    for context, kv_type, ubatch, layers in PLAN[model]:
+        settings = Settings(
+            context=context,
+            kv_type=check_kv_type(kv_type),
+            ubatch=ubatch,
+            gpu_layers=layers,
+            threads=8,
+        )
+        took = loaded.load(path, settings, loaded.Talk(read=READ, answer=64))
+        assert took.decode_rate
+        yield Row(
+            card=card.name,
+            compute=card.compute or "",
+            model=model,
+            weights=sum(tensor.bytes for tensor in tensors),
+            embedding=named["token_embd.weight"],
+            output=named.get("output.weight"),
+            settings=settings,
+            buffers=took.buffers,
+            on_card=took.on_card,
+            resident=took.resident,
+            decode_rate=took.decode_rate,
+        )
+    path.unlink()
+
+
+def page(rows: list[Row]) -> Iterator[str]:
+    """Say for each load what was predicted and what was there, in MiB."""
+    titles = [
+        "model", "context", "KV", "ubatch", "layers on the card", "compute", "reported",
+        "on the card", "driver", "on the host", "resident", "tok/s",
+    ]  # fmt: skip
+    yield f"| {' | '.join(titles)} |"
+    yield f"|{' --- |' * len(titles)}"
+    for row in rows:
+        settings, total = row.settings, row.sum()
+        sizes = (
+            total.devices[0][1], row.on_card, total.host - total.checkpoints, row.resident,
+        )  # fmt: skip
+        yield (
+            f"| {row.model} | {settings.context:,} | {settings.kv_type} | {settings.ubatch} | "
+            f"{'all' if row.whole else settings.gpu_layers} | {total.compute / MIB:,.2f} | "
+            f"{row.buffers['compute'] / MIB:,.2f} | "
+            f"{' | '.join(f'{size / MIB:,.0f}' for size in sizes)} | {row.decode_rate:,.0f} |"
+        )
+    yield ""
+    names = ", ".join(sorted({row.card for row in rows}))
+    for title, some in (("all layers", True), ("some layers", False)):
+        found = [row for row in rows if row.whole == some]
+        card, host = (max((row.errors[i] for row in found), key=abs) for i in (0, 1))
+        compute = max((row.compute_error for row in found), key=abs)
+        yield (
+            f"{len(found)} loads with {title} on an {names}: at worst the compute buffers are "
+            f"{compute:+.2f} MiB off, the card's memory {card:+.1%}, the host's {host:+.1%}."
+        )
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read what `--out` wrote."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Row(**row | {"settings": Settings(**row["settings"])}) for row in rows]
+
+
+def main() -> None:
+    """Measure, or read what was measured, and print it."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("models", nargs="*", metavar="SIZE:QUANT")
+    options.add_argument("--out", type=Path)
+    options.add_argument("--from", type=Path, dest="source")
+    options.add_argument("--doc", type=Path)
+    asked = options.parse_args()
+    rows = read_rows(asked.source) if asked.source else []
+    with tempfile.TemporaryDirectory() as folder:
+        for model in [] if asked.source else asked.models or PLAN:
+            rows += kept(measure(model, Path(folder)), asked.out)
+    text = "\n".join(page(rows))
+    print(text)
+    if asked.doc:
+        fill(asked.doc, text, MARKS)
+
+
+if __name__ == "__main__":
+    main()
