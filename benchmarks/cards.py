@@ -10,21 +10,17 @@ weights are loaded one after the other, each in a process of its own, whole on t
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import loaded
 import shapes
-from record import fill, kept
+from record import Benchmark
 
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
 from qwenpick.pick import placement
-from qwenpick.pick.budget import CONTEXT, CONTEXTS, Budget, Device
+from qwenpick.pick.budget import Budget, Device, card_context
 from qwenpick.pick.memory import FileFacts
 from qwenpick.pick.subject import Subject
 from qwenpick.pick.wish import Settings, check_kv_type
@@ -33,6 +29,7 @@ from qwenpick.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from qwenpick.pick.memory import MemorySum
 
@@ -84,7 +81,7 @@ class Row:
             embedding=self.embedding,
             output=self.output,
         )
-        context = CONTEXTS.get(self.compute, CONTEXT)
+        context = card_context(self.compute)
         card = Device(index=0, name=self.card, budget=1 << 40, context=context)
         memory = subject.memory(self.settings)
         budget = Budget(host=1 << 40, devices=(card,))
@@ -172,29 +169,5 @@ def page(rows: list[Row]) -> Iterator[str]:
         )
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read what `--out` wrote."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Row(**row | {"settings": Settings(**row["settings"])}) for row in rows]
-
-
-def main() -> None:
-    """Measure, or read what was measured, and print it."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("models", nargs="*", metavar="SIZE:QUANT")
-    options.add_argument("--out", type=Path)
-    options.add_argument("--from", type=Path, dest="source")
-    options.add_argument("--doc", type=Path)
-    asked = options.parse_args()
-    rows = read_rows(asked.source) if asked.source else []
-    with tempfile.TemporaryDirectory() as folder:
-        for model in [] if asked.source else asked.models or PLAN:
-            rows += kept(measure(model, Path(folder)), asked.out)
-    text = "\n".join(page(rows))
-    print(text)
-    if asked.doc:
-        fill(asked.doc, text, MARKS)
-
-
 if __name__ == "__main__":
-    main()
+    Benchmark(plan=PLAN, row=Row, measure=measure, page=page, marks=MARKS).run(__doc__)

@@ -11,17 +11,13 @@ measured before against the law as it is now; `--doc` writes it into the page's 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import loaded
 import shapes
-from record import fill, kept
+from record import Benchmark
 
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
@@ -33,6 +29,7 @@ from qwenpick.units import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MARKS = ("<!-- measured -->", "<!-- end -->")
 PROMPT = 600
@@ -157,32 +154,5 @@ def _off(row: Row, part: str) -> float:
     return (predicted - row.buffers[part]) / MIB
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read what `--out` wrote."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Row(**row | {"settings": Settings(**row["settings"])}) for row in rows]
-
-
-def main() -> None:
-    """Measure, or read what was measured, and print it."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("models", nargs="*", metavar="SIZE:QUANT")
-    options.add_argument("--out", type=Path)
-    options.add_argument("--from", type=Path, dest="source")
-    options.add_argument("--doc", type=Path)
-    asked = options.parse_args()
-    if asked.source:
-        rows = read_rows(asked.source)
-    else:
-        rows = []
-        with tempfile.TemporaryDirectory() as folder:
-            for model in asked.models or PLAN:
-                rows += kept(measure(model, Path(folder)), asked.out)
-    text = "\n".join(page(rows))
-    print(text)
-    if asked.doc:
-        fill(asked.doc, text, MARKS)
-
-
 if __name__ == "__main__":
-    main()
+    Benchmark(plan=PLAN, row=Row, measure=measure, page=page, marks=MARKS).run(__doc__)

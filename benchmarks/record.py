@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from dataclasses import asdict
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from qwenpick.pick.wish import Settings
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
 Row = TypeVar("Row", bound=Any)
 
@@ -32,3 +36,43 @@ def filled(document: str, text: str, marks: tuple[str, str]) -> str:
     start, end = marks
     before, rest = document.split(start)
     return f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def read_rows(path: Path, row: type[Row]) -> list[Row]:
+    """Read what `--out` wrote, the settings of a load among it."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        if "settings" in values:
+            values["settings"] = Settings(**values["settings"])
+        found.append(row(**values))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """One that measures named models, each by files that it writes into a folder."""
+
+    plan: Iterable[str]
+    """The models, where none is named."""
+    row: type[Any]
+    measure: Callable[[str, Path], Iterable[Any]]
+    page: Callable[[list[Any]], Iterable[str]]
+    marks: tuple[str, str]
+
+    def run(self, about: str) -> None:
+        """Measure what the command line asks for, or read what was measured, and print it."""
+        options = argparse.ArgumentParser(description=about.splitlines()[0])
+        options.add_argument("models", nargs="*", metavar="MODEL")
+        options.add_argument("--out", type=Path)
+        options.add_argument("--from", type=Path, dest="source")
+        options.add_argument("--doc", type=Path)
+        asked = options.parse_args()
+        rows = read_rows(asked.source, self.row) if asked.source else []
+        with tempfile.TemporaryDirectory() as folder:
+            for model in [] if asked.source else asked.models or self.plan:
+                rows += kept(self.measure(model, Path(folder)), asked.out)
+        text = "\n".join(self.page(rows))
+        print(text)
+        if asked.doc:
+            fill(asked.doc, text, self.marks)

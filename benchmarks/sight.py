@@ -9,11 +9,9 @@ measured before.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ import numpy as np
 import projector
 import shapes
 from PIL import Image
-from record import fill, kept
+from record import Benchmark
 
 from qwenpick.cli.eyes import read_eyes
 from qwenpick.pick.sight import encoding_bytes
@@ -124,25 +122,5 @@ def _error(row: Row) -> float:
     return predicted / peak - 1
 
 
-def main() -> None:
-    """Measure, or read what was measured, and print it."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("models", nargs="*", metavar="MODEL")
-    options.add_argument("--out", type=Path)
-    options.add_argument("--from", type=Path, dest="source")
-    options.add_argument("--doc", type=Path)
-    asked = options.parse_args()
-    rows = []
-    if asked.source:
-        rows = [Row(**json.loads(line)) for line in asked.source.read_text("utf-8").splitlines()]
-    with tempfile.TemporaryDirectory() as folder:
-        for model in [] if asked.source else asked.models or PLAN:
-            rows += kept(measure(model, Path(folder)), asked.out)
-    text = "\n".join(page(rows))
-    print(text)
-    if asked.doc:
-        fill(asked.doc, text, MARKS)
-
-
 if __name__ == "__main__":
-    main()
+    Benchmark(plan=PLAN, row=Row, measure=measure, page=page, marks=MARKS).run(__doc__)

@@ -83,8 +83,8 @@ def bench(
 
     machine = question.machine
     bandwidth = measuring.memory_bandwidth(machine.cpu.usable_threads, machine.memory.available)
-    on_cards = checked.settings.gpu_layers > checked.file.architecture.layers
-    on_host = not (on_cards and question.budget.devices)
+    layers = checked.file.architecture.layers
+    on_host = not question.budget.devices or checked.settings.gpu_layers <= layers
     cores = machine.cpu.physical_cores
     setups = [
         settings

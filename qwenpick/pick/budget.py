@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 RESERVE_SHARE = 0.05
 RESERVE_LEAST = 300 * units.MIB
 """Left free on a card for the desktop and the driver."""
-CONTEXTS = {"8.9": 456 << 20, "9.0": 612 << 20}
+CARD_CONTEXTS = {"8.9": 456 << 20, "9.0": 612 << 20}
 """What the engine's library holds on a card beside its buffers, by compute capability: 451 to 456
 MiB on three RTX 4090 ("unaccounted" in https://github.com/ggml-org/llama.cpp/pull/15860), 607 to
 612 on an H100 (docs/memory.md)."""
-CONTEXT = 456 << 20
+CARD_CONTEXT = 456 << 20
 """The same for all others, of which it is not known."""
+DRIVER_ON_HOST = 370 << 20
+"""What CUDA takes of the host's memory once a card is used, its libraries counted: 365 to 374 MiB
+more than the sum's other parts, on an H100 (docs/memory.md). Of others the same is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class Device:
     """Its place among the machine's GPUs."""
     name: str
     budget: int
-    context: int = CONTEXT
+    context: int = CARD_CONTEXT
     """Bytes that the engine's library holds there beside its buffers."""
 
 
@@ -87,5 +90,9 @@ def _device(index: int, gpu: Gpu, wish: Wish, host: int) -> Device:
         budget = host if free is None else min(free, host)
     else:
         budget = max(0, (free or 0) - max(int((free or 0) * RESERVE_SHARE), RESERVE_LEAST))
-    context = CONTEXTS.get(gpu.compute or "", CONTEXT)
-    return Device(index=index, name=gpu.name, budget=budget, context=context)
+    return Device(index=index, name=gpu.name, budget=budget, context=card_context(gpu.compute))
+
+
+def card_context(compute: str | None) -> int:
+    """Give the bytes that the engine's library holds on a card of a compute capability."""
+    return CARD_CONTEXTS.get(compute or "", CARD_CONTEXT)

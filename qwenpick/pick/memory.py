@@ -40,10 +40,6 @@ lays into the part of the attention mask that a short conversation does not use.
 CELL = 80
 """The engine's book-keeping for each token of the context."""
 
-DRIVER_ON_HOST = 370 << 20
-"""What CUDA takes of the host's memory once a card is used, its libraries counted: 365 to 374 MiB
-more than the sum's other parts, on an H100 (docs/memory.md). Of others the same is taken."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFacts:

@@ -15,8 +15,8 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from qwenpick.pick.budget import DRIVER_ON_HOST
 from qwenpick.pick.card import card_bytes, input_bytes
-from qwenpick.pick.memory import DRIVER_ON_HOST
 from qwenpick.pick.speed import Share
 
 if TYPE_CHECKING:

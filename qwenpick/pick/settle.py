@@ -105,8 +105,8 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
     kv_types: list[KvType] = [wish.kv_type] if wish.kv_type else ["f16", "q8_0"]
     tuned = _tuned(subject, question)
     repack = wish.repack if wish.repack is not None else bool(tuned and tuned.repack)
-    offered = ubatches(repack=repack, cards=bool(question.budget.devices))
-    batches = (wish.ubatch,) if wish.ubatch else offered
+    cards = bool(question.budget.devices)
+    batches = (wish.ubatch,) if wish.ubatch else ubatches(repack=repack, cards=cards)
     first = Settings(
         context=0,
         kv_type=kv_types[0],
