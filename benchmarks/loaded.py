@@ -114,9 +114,12 @@ def _read(engine: Any, count: int) -> int:  # noqa: ANN401 - an Engine, imported
 
 
 def _answer(engine: Any, at: int, talk: Talk) -> float:  # noqa: ANN401 - the same
+    from qwenpick.run.sampling import GREEDY, Sampler  # noqa: PLC0415 - the same
+
+    greedy = Sampler(engine, GREEDY)
     start = time.perf_counter()
     for step in range(talk.answer):
-        engine.read([int(engine.logits().argmax())], at + step, logits=True)
+        engine.read([greedy.sample()], at + step, logits=True)
         seconds = time.perf_counter() - start
         if talk.patience is not None and seconds > talk.patience:
             break

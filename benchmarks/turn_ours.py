@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import llama_cpp.llama_cpp as lib
-
 from qwenpick.pick.memory import FileFacts, checkpoint_bytes, memory_sum, predicted_peak
 from qwenpick.pick.wish import Settings, ubatches
 from qwenpick.pull.model_file import read_model
@@ -23,6 +21,7 @@ from qwenpick.run.engine import Engine
 from qwenpick.run.events import Answer, Finished, Reading
 from qwenpick.run.interrupt import stopping
 from qwenpick.run.manner import Manner, Speaker
+from qwenpick.run.native import lib
 from qwenpick.run.reply import Limits
 from qwenpick.run.settings import arguments
 

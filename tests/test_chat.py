@@ -54,6 +54,19 @@ def test_json_fits_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < second["cached_tokens"] < second["prompt_tokens"]
 
 
+def test_a_chat_imports_no_numpy_and_leaves_the_bindings_whole() -> None:
+    script = (
+        "import sys; from qwenpick.cli.app import main;"
+        "code = main(['chat', sys.argv[1], '-p', 'hi', '--max-tokens', '2', '--no-save']);"
+        "heavy = {'numpy', 'diskcache', 'llama_cpp', 'importlib.metadata'} & set(sys.modules);"
+        "import llama_cpp; llama_cpp.Llama(sys.argv[1], n_ctx=256, verbose=False).close();"
+        "sys.exit(str(heavy) if heavy else code)"
+    )
+    command = [sys.executable, "-c", script, str(engines.tiny())]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_same_seed_gives_the_same_text(capsys: pytest.CaptureFixture[str]) -> None:
     said = []
     for seed in ("1", "1", "2"):

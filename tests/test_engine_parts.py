@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from array import array
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import engines
-import numpy as np
 import pytest
 import shapes
 import vocabulary
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from turn_rows import QUESTIONS
 
 from qwenpick.catalog.model import Sampling
+from qwenpick.errors import RunError
 from qwenpick.pick.subject import CHECKPOINTS
 from qwenpick.run import sampling
 from qwenpick.run.checkpoints import Checkpoints
@@ -22,28 +25,62 @@ from qwenpick.run.events import Answer, Notice, Thinking
 from qwenpick.run.reply import Loop, Splitter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
-@given(seed=st.integers(0, 999), count=st.sampled_from([1, 20, 100]), size=st.integers(9, 5000))
-@settings(max_examples=60)
-def test_the_largest_are_found_in_one_walk(seed: int, count: int, size: int) -> None:
-    logits = np.random.default_rng(seed).normal(size=size).astype(np.float32)
-    found = sampling.largest(logits, count)
-    assert set(np.argsort(logits)[-count:]) <= set(found)
+def drawing(values: Sampling, *logits: float, **named: object) -> Callable[[], int]:
+    """Give what draws from logits that are made: the first tokens' own, and none of all others."""
+    engine = engines.engine(engines.tiny(), 256)
+    engine.read((100,), 0, logits=True)
+    sampler = sampling.Sampler(engine, values, **named)  # type: ignore[arg-type]
+    made = array("f", [*logits, *[-math.inf] * (engine.n_vocab - len(logits))])
+
+    def draw() -> int:
+        engine.logits()[:] = memoryview(made)
+        return sampler.sample()
+
+    return draw
 
 
 def test_draws_follow_the_penalised_distribution() -> None:
-    logits = np.log(np.array([0.5, 0.25, 0.125, 0.125], np.float32))
+    logits = [math.log(share) for share in (0.5, 0.25, 0.125, 0.125)]
     values = Sampling(temperature=1.0, top_p=1.0, top_k=3, min_p=0.0, presence_penalty=0.0)
-    sampler = sampling.Sampler(values, 1)
-    drawn = np.bincount([sampler.sample(logits.copy()) for _ in range(4000)], minlength=4)
+    draw = drawing(values, *logits, seed=1)
+    drawn = Counter(draw() for _ in range(4000))
     assert drawn[0] / 4000 == pytest.approx(4 / 7, abs=0.03)
-    assert min(drawn[2], drawn[3]) == 0  # top_k leaves out one of the two
-    punished = sampling.Sampler(
-        Sampling(temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, presence_penalty=1.5)
-    )
-    assert [punished.sample(logits.copy()) for _ in range(3)] == [0, 1, 2]
+    assert len(drawn) == 3  # top_k leaves out one of the two
+    punished = drawing(replace(values, temperature=0.0, presence_penalty=1.5), *logits)
+    assert [punished() for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"top_p": 0.7}, {0, 1}),
+        ({"min_p": 0.4}, {0, 1}),
+        ({"top_k": 1}, {0}),
+        ({"temperature": 0.01}, {0}),
+        ({}, {0, 1, 2, 3}),
+    ],
+)
+def test_each_value_narrows_the_choice(given: dict[str, float], left: set[int]) -> None:
+    logits = [math.log(share) for share in (0.5, 0.25, 0.125, 0.125)]
+    wide = Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, presence_penalty=0.0)
+    draw = drawing(replace(wide, **given), *logits, seed=1)  # type: ignore[arg-type]
+    assert {draw() for _ in range(200)} == left
+
+
+def test_a_seed_gives_the_same_draws_and_none_others() -> None:
+    values = Sampling(temperature=1.0, top_p=1.0, top_k=20, min_p=0.0, presence_penalty=0.0)
+
+    def draws(seed: object) -> list[int]:
+        draw = drawing(values, *[0.0] * 20, seed=seed)
+        return [draw() for _ in range(40)]
+
+    assert draws([1, 2, 0]) == draws([1, 2, 0])
+    assert draws([1, 2, 0]) != draws([1, 2, 1])
+    assert draws(None) != draws(None)
 
 
 def test_a_mask_is_asked_only_after_sampling() -> None:
@@ -53,19 +90,21 @@ def test_a_mask_is_asked_only_after_sampling() -> None:
         def allows(self, token: int) -> bool:
             return token % 2 == 1
 
-        def mask(self, logits: np.ndarray) -> None:
+        def mask(self, logits: memoryview[float]) -> None:
             self.masked += 1
-            logits[::2] = -np.inf
+            for token in range(0, len(logits), 2):
+                logits[token] = -math.inf
 
         def advance(self, token: int) -> None:
             assert token % 2
 
     mask = Odd()
-    sampler = sampling.Sampler(sampling.GREEDY, mask=mask)
-    assert sampler.sample(np.array([0, 3, 1], np.float32)) == 1
+    assert drawing(sampling.GREEDY, 0, 3, 1, mask=mask)() == 1
     assert mask.masked == 0
-    assert sampler.sample(np.array([9, 3, 1], np.float32)) == 1
+    assert drawing(sampling.GREEDY, 9, 3, 1, mask=mask)() == 1
     assert mask.masked == 1
+    with pytest.raises(RunError, match="fits the schema"):
+        drawing(sampling.GREEDY, 9, mask=mask)()
 
 
 @given(cuts=st.lists(st.integers(1, 6), min_size=1, max_size=40))

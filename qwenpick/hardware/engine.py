@@ -29,7 +29,7 @@ def engine(sources: Sources) -> EngineBuild:
     for folder in sources.search:
         package = Path(folder or ".") / "llama_cpp"
         if os.path.isfile(package / "__init__.py"):  # noqa: PTH113 - Path.is_file raises
-            version = _version(package.parent)
+            version = version_in(package.parent)
             return EngineBuild(
                 installed=True,
                 version=version,
@@ -39,7 +39,7 @@ def engine(sources: Sources) -> EngineBuild:
     return EngineBuild(installed=False)
 
 
-def _version(site: Path) -> str | None:
+def version_in(site: Path) -> str | None:
     """Read the version off the name of the metadata folder beside the package."""
     for entry in site.iterdir():
         match = _METADATA.fullmatch(entry.name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qwenpick.run.engine import Engine
+from qwenpick.run.sampling import GREEDY, Sampler
 from qwenpick.run.settings import arguments
 
 if TYPE_CHECKING:
@@ -91,17 +92,18 @@ def measure(path: Path, settings: Settings) -> Measured:
     engine = Engine(path, arguments(settings))
     try:
         tokens = [index % 97 + 100 for index in range(PROMPT)]
+        greedy = Sampler(engine, GREEDY)
         engine.read(tokens[:_WARM], 0, logits=True)  # maps the weights in
         engine.clear()
         started = time.perf_counter()
         for at in range(0, PROMPT, engine.n_batch):
             piece = tokens[at : at + engine.n_batch]
             engine.read(piece, at, logits=at + engine.n_batch >= PROMPT)
-        token = int(engine.logits().argmax())
+        token = greedy.sample()
         read = time.perf_counter()
         for index in range(DECODED):
             engine.read((token,), PROMPT + index, logits=True)
-            token = int(engine.logits().argmax())
+            token = greedy.sample()
         ended = time.perf_counter()
         return Measured(
             settings=settings,

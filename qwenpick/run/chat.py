@@ -218,4 +218,5 @@ class Conversation(Transcript):
     def _sampler(self) -> Sampler:
         manner = self.manner
         seed = None if manner.seed is None else [manner.seed, len(self.messages), self._tries]
-        return Sampler(self.sampling(), seed, manner.mask() if manner.mask else None)
+        mask = manner.mask() if manner.mask else None
+        return Sampler(self.reader.engine, self.sampling(), seed, mask)

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from qwenpick.run.pieces import ImagePiece, Piece, Prompt, agreeing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from qwenpick.run.engine import Engine
+    from qwenpick.run.engine import Engine, State
 
 ROLLING_TOKENS = 2048
 """A long message has a checkpoint every so many tokens: an interrupted reading goes on there."""
@@ -30,14 +26,14 @@ class Checkpoints:
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
-        self._kept: dict[int, NDArray[np.uint8]] = {}
-        self._spare: list[NDArray[np.uint8]] = []
-        """Arrays of those that were dropped: to write over one costs no page faults."""
+        self._kept: dict[int, State] = {}
+        self._spare: list[State] = []
+        """Bytes of those that were dropped: to write over one costs no page faults."""
 
     @property
     def bytes(self) -> int:
         """What they take now."""
-        return sum(data.nbytes for data in (*self._kept.values(), *self._spare))
+        return sum(len(data) for data in (*self._kept.values(), *self._spare))
 
     def __contains__(self, count: int) -> bool:
         """Say whether there is one after *count* pieces."""
@@ -53,20 +49,20 @@ class Checkpoints:
             return
         for at in (count, instead):
             self._drop(at)
-        self._kept[count] = engine.save_state(into=self._array(size))
+        self._kept[count] = engine.save_state(into=self._room(size))
 
-    def take(self, count: int, data: NDArray[np.uint8]) -> None:
+    def take(self, count: int, data: State) -> None:
         """Keep a copy of one from elsewhere, where there is room for it."""
         self._spare.clear()
-        if self.bytes + data.size <= self._budget:
-            self._kept[count] = np.array(data)
+        if self.bytes + len(data) <= self._budget:
+            self._kept[count] = bytearray(data)
 
     def cut(self, count: int) -> None:
         """Drop all that follow more than *count* pieces: what they stand on is gone."""
         for at in [at for at in self._kept if at > count]:
             self._drop(at)
 
-    def below(self, limit: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    def below(self, limit: int) -> Iterator[tuple[int, State]]:
         """Give those that follow at most *limit* pieces, the latest first."""
         for count in sorted((at for at in self._kept if at <= limit), reverse=True):
             yield count, self._kept[count]
@@ -79,14 +75,14 @@ class Checkpoints:
         if count in self._kept:
             self._spare.append(self._kept.pop(count))
 
-    def _array(self, size: int) -> NDArray[np.uint8]:
-        """Give the array of one that was dropped, else a new one, else that of the oldest."""
+    def _room(self, size: int) -> State:
+        """Give the bytes of one that was dropped, else new ones, else those of the oldest."""
         while True:
             while self._spare:
-                if (data := self._spare.pop()).size == size:
+                if len(data := self._spare.pop()) == size:
                     return data
             if self.bytes + size <= self._budget:
-                return np.empty(size, np.uint8)
+                return bytearray(size)
             self._drop(next(iter(self._kept)))
 
 
@@ -214,7 +210,7 @@ class Reader:
         """Go back to the last place that what was read can be told of exactly."""
         self._go_back(list(self.content), len(self.content))
 
-    def adopt(self, pieces: list[Piece], data: NDArray[np.uint8]) -> bool:
+    def adopt(self, pieces: list[Piece], data: State) -> bool:
         """Take over a whole state that follows *pieces*; false where the engine refuses it."""
         self.forget()
         cells = sum(piece.n_tokens for piece in pieces)

@@ -14,9 +14,7 @@ from qwenpick.errors import RunError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from llguidance import LLTokenizer
-    from numpy.typing import NDArray
 
     from qwenpick.run.schema import Schema
 
@@ -87,14 +85,14 @@ class Constraint:
         """Say whether *token* may come next."""
         return self._matcher.validate_tokens([token]) == 1
 
-    def mask(self, logits: NDArray[np.single]) -> None:
+    def mask(self, logits: memoryview[float]) -> None:
         """Set the logits of all tokens that may not come next to minus infinity."""
-        import numpy as np  # noqa: PLC0415 - the engine has imported it
+        import numpy as np  # noqa: PLC0415 - 13 MiB and 60 ms, and only a refusal needs it
 
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         allowed = np.unpackbits(bits, bitorder="little", count=len(logits)).astype(bool)
         self._raise_error()
-        logits[~allowed] = -np.inf
+        np.asarray(logits)[~allowed] = -np.inf
 
     def advance(self, token: int) -> None:
         """Take *token* as the next one of the reply."""

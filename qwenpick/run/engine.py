@@ -2,15 +2,13 @@
 
 It knows tokens, positions and states; it knows nothing about messages, templates or sampling.
 One context, one sequence, one user at a time: `stop` alone may be called from another thread or
-a signal handler. Import it late: llama_cpp takes about 0.2 s.
+a signal handler. Import it late, as `native.py`.
 """
 
 from __future__ import annotations
 
 import ctypes
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from qwenpick.errors import RunError
 from qwenpick.run import native
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from qwenpick.run.settings import Arguments
+
+    State = bytearray | memoryview
 
 _SEQUENCE = 0
 _ABORTED = 2  # what llama_decode returns after its abort callback said so (llama.h)
@@ -48,7 +46,6 @@ class Engine:
     def __init__(
         self, path: Path, arguments: Arguments, *, watch: Callable[[float], None] | None = None
     ) -> None:
-        log.start()
         self.path = path
         self._model = native.load_model(path, arguments, watch or (lambda _part: None))
         self._context = native.make_context(self._model, arguments)
@@ -106,16 +103,20 @@ class Engine:
                 f"The engine could not read on (llama_decode gave {code}).", hint=log.last_error()
             )
 
-    def logits(self) -> NDArray[np.float32]:
-        """Give the logits of the last token read, shape (n_vocab,): valid until the next read.
+    def logits(self) -> memoryview[float]:
+        """Give the logits of the last token read, n_vocab floats: valid until the next read.
 
-        The array is llama.cpp's own memory, so a sampler may write into it.
+        It is llama.cpp's own memory, so a sampler may write into it.
         """
         row = lib.llama_get_logits_ith(self._context, -1)
         if not row:
             raise RunError("The engine gave no logits.", hint=log.last_error())
         floats = (ctypes.c_float * self.n_vocab).from_address(ctypes.addressof(row.contents))
-        return np.asarray(memoryview(floats).cast("B").cast("f"))
+        return memoryview(floats).cast("B").cast("f")
+
+    def draw(self, chain: Any) -> int:  # noqa: ANN401 - a C pointer
+        """Draw a token from the logits, which must be there, with one of `native.make_chain`."""
+        return int(lib.llama_sampler_sample(chain, self._context, -1))
 
     def stop(self) -> None:
         """Stop what is being read, within about 20 ms, and all that follows until `go_on`."""
@@ -150,22 +151,20 @@ class Engine:
         flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
         return int(lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, flags))
 
-    def save_state(
-        self, *, whole: bool = False, into: NDArray[np.uint8] | None = None
-    ) -> NDArray[np.uint8]:
+    def save_state(self, *, whole: bool = False, into: State | None = None) -> State:
         """Copy the recurrent state, or with *whole* the cache too; *into* is used if it is as long.
 
-        An array that is written over costs no page faults.
+        Bytes that are written over cost no page faults.
         """
         flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
         size = self.state_bytes(whole=whole)
-        data = into if into is not None and into.size == size else np.empty(size, np.uint8)
+        data = into if into is not None and len(into) == size else bytearray(size)
         written = lib.llama_state_seq_get_data_ext(
             self._context, _bytes_at(data), size, _SEQUENCE, flags
         )
-        return data[:written]
+        return data if written == size else data[:written]
 
-    def load_state(self, data: NDArray[np.uint8], position: int, *, whole: bool = False) -> bool:
+    def load_state(self, data: State, position: int, *, whole: bool = False) -> bool:
         """Put back a state that `save_state` gave at *position*; false where that did not work.
 
         First the state, then the cut: the other way round stale cells stay. That both say yes
@@ -173,9 +172,9 @@ class Engine:
         """
         flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
         taken = lib.llama_state_seq_set_data_ext(
-            self._context, _bytes_at(data), data.size, _SEQUENCE, flags
+            self._context, _bytes_at(data), len(data), _SEQUENCE, flags
         )
-        return bool(taken == data.size and self.cut(position))
+        return bool(taken == len(data) and self.cut(position))
 
     # The vocabulary
 
@@ -187,7 +186,7 @@ class Engine:
         count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
         if count < 0:
             raise RunError("The engine can't turn this text into tokens.", hint=log.last_error())
-        return tokens[:count]
+        return list(tokens[:count])
 
     def text(self, token: int, *, special: bool = False) -> bytes:
         """Give the bytes of a token, not always whole characters; control tokens have none."""
@@ -224,5 +223,6 @@ class Engine:
         return self._model, self._context
 
 
-def _bytes_at(data: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - a C pointer
-    return data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+def _bytes_at(data: State) -> Any:  # noqa: ANN401 - a C pointer
+    """Point to bytes that may be written over; ctypes refuses others."""
+    return ctypes.byref(ctypes.c_uint8.from_buffer(data))

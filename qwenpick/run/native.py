@@ -1,20 +1,41 @@
-"""llama.cpp's library: found, its log taken, a model and a context made. Imports llama_cpp.
+"""llama.cpp's library: found, its log taken; a model, a context, a chain of samplers made.
 
-Import it late: llama_cpp takes about 0.2 s.
+The only file that imports llama_cpp. Import it late: it loads the library, 30 ms.
 """
 
 from __future__ import annotations
 
-import atexit
 import ctypes
+import importlib.util
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import EngineMissingError, RunError
+from qwenpick.hardware.engine import version_in
 from qwenpick.run.log import Log
 
+
+def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
+    """Import one of llama_cpp's low-level modules alone.
+
+    Its package would import the class Llama with it, and numpy, jinja2 and diskcache: 0.1 s and
+    23 MiB (docs/decisions.md). So it is there, and empty, for as long as its module is imported.
+    """
+    there = sys.modules.get("llama_cpp")
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None:
+        raise ImportError("there is no llama_cpp")
+    sys.modules["llama_cpp"] = there or importlib.util.module_from_spec(spec)
+    try:
+        return importlib.import_module(f"llama_cpp.{name}")
+    finally:
+        if not there:
+            del sys.modules["llama_cpp"]
+
+
 try:
-    import llama_cpp.llama_cpp as lib
+    lib = bindings("llama_cpp")
 except (ImportError, OSError, RuntimeError) as _error:
     raise EngineMissingError(
         f"The engine is not installed here ({_error}).", hint="Type: qwenpick engine install"
@@ -22,11 +43,9 @@ except (ImportError, OSError, RuntimeError) as _error:
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from qwenpick.catalog.model import Sampling
     from qwenpick.run.settings import Arguments
-
-__all__ = ["abort_callback", "lib", "load_model", "log", "make_context", "version"]
 
 log = Log()
 _log_callback = lib.llama_log_callback(log.take)
@@ -51,19 +70,9 @@ def _fix_mmap_threshold() -> None:
 _fix_mmap_threshold()
 
 
-@atexit.register
-def _close_null() -> None:
-    """Close what the bindings open at import and leave open, which Python complains of at exit."""
-    for name in ("outnull_file", "errnull_file"):
-        if file := getattr(sys.modules["llama_cpp._utils"], name, None):
-            file.close()
-
-
 def version() -> str:
-    """Give the version of the bindings."""
-    import llama_cpp  # noqa: PLC0415 - its parent is loaded already
-
-    return str(llama_cpp.__version__)
+    """Give the version of the bindings; importlib.metadata would take 12 ms for it."""
+    return version_in(Path(lib.__file__).parent.parent) or "unknown"
 
 
 def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None]) -> Any:  # noqa: ANN401 - a C pointer
@@ -72,6 +81,8 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
     Raises:
         RunError: llama.cpp refuses the file, or has no memory for it.
     """
+    log.start()
+    lib.llama_log_set(_log_callback, ctypes.c_void_p(0))  # again: llama_cpp.Llama takes it
     stops: list[BaseException] = []
 
     @lib.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -127,6 +138,30 @@ def make_context(model: Any, arguments: Arguments) -> Any:  # noqa: ANN401 - C p
             hint="Try a shorter one: --context 8k",
         )
     return context
+
+
+def make_chain(values: Sampling, seed: int | None) -> Any:  # noqa: ANN401 - a C pointer
+    """Make llama.cpp's own samplers, in its own order; at temperature 0 the largest is taken.
+
+    The caller frees it.
+    """
+    params = lib.llama_sampler_chain_default_params()
+    params.no_perf = True
+    chain = lib.llama_sampler_chain_init(params)
+    greedy = values.temperature <= 0 or values.top_k == 1
+    for sampler in (
+        (lib.llama_sampler_init_greedy(),)
+        if greedy
+        else (
+            lib.llama_sampler_init_top_k(values.top_k),
+            lib.llama_sampler_init_top_p(values.top_p, 1),
+            lib.llama_sampler_init_min_p(values.min_p, 1),
+            lib.llama_sampler_init_temp(values.temperature),
+            lib.llama_sampler_init_dist(lib.LLAMA_DEFAULT_SEED if seed is None else seed),
+        )
+    ):
+        lib.llama_sampler_chain_add(chain, sampler)
+    return chain
 
 
 def abort_callback() -> Any:  # noqa: ANN401 - a C function pointer

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import codecs
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from qwenpick.run.engine import StoppedError
 from qwenpick.run.events import Answer, Thinking
@@ -40,16 +39,23 @@ class Loop:
     """Notices that the last tokens repeat those before, with any period up to 256."""
 
     def __init__(self) -> None:
-        self._last = np.full(_PERIODS, -1, np.int32)  # the newest first
-        self._runs = np.zeros(_PERIODS, np.int32)
-        self._enough = np.maximum(_LOOP_TOKENS, (_LOOP_TIMES - 1) * np.arange(1, _PERIODS + 1))
+        self._last: deque[int] = deque(maxlen=_PERIODS)  # the newest first
+        self._runs: dict[int, int] = {}
+        """For each period, how many tokens in a row were the same as those one period before."""
 
     def closes(self, token: int) -> bool:
         """Take the next token; say whether it closes a loop."""
-        self._runs = np.where(self._last == token, self._runs + 1, 0)
-        self._last[1:] = self._last[:-1]
-        self._last[0] = token
-        return bool((self._runs >= self._enough).any())
+        before = self._runs
+        self._runs = {
+            period: before.get(period, 0) + 1
+            for period, last in enumerate(self._last, 1)
+            if last == token
+        }
+        self._last.appendleft(token)
+        return any(
+            run >= max(_LOOP_TOKENS, (_LOOP_TIMES - 1) * period)
+            for period, run in self._runs.items()
+        )
 
 
 class Splitter:
@@ -149,7 +155,7 @@ class Reply:
     def _tokens(self, split: Splitter) -> Iterator[Thinking | Answer]:
         loop, thought = Loop(), 0
         while True:
-            token = self._sampler.sample(self._engine.logits(), masked=not split.thinking)
+            token = self._sampler.sample(masked=not split.thinking)
             self.last_at = time.perf_counter()
             self.first_at = self.first_at or self.last_at
             if self._engine.ends(token):

@@ -1,29 +1,30 @@
-"""From logits to a token: one walk over the vocabulary.
+"""From logits to a token, with llama.cpp's own samplers.
 
-The order is llama.cpp's: penalty, top_k, top_p, min_p, temperature, a draw. The penalty comes
-before top_k (the other way round shifts the distribution) and touches only tokens that were
-seen, so the vocabulary's 248,320 entries are walked once, to find the largest k.
+The order is theirs: penalty, top_k, top_p, min_p, temperature, a draw. The penalty comes before
+top_k (the other way round shifts the distribution) and touches only tokens that were seen, so the
+vocabulary's 248,320 entries are gone through once: each is laid beside its number, and the
+largest k are picked out.
 """
 
 from __future__ import annotations
 
+import math
+import weakref
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from qwenpick.catalog.model import Sampling
 from qwenpick.errors import RunError
+from qwenpick.run import native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from qwenpick.catalog.model import Model
+    from qwenpick.run.engine import Engine
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, presence_penalty=0.0)
-_GROUPS = 1024
 
 
 class Mask(Protocol):
@@ -32,7 +33,7 @@ class Mask(Protocol):
     def allows(self, token: int) -> bool:
         """Say whether the token may come next."""
 
-    def mask(self, logits: NDArray[np.float32]) -> None:
+    def mask(self, logits: memoryview[float]) -> None:
         """Set the logits of all tokens that may not come next to minus infinity."""
 
     def advance(self, token: int) -> None:
@@ -43,77 +44,50 @@ class Sampler:
     """Draws the tokens of one answer.
 
     Args:
+        engine: Whose logits are drawn from.
         values: Temperature 0 is greedy.
         seed: The same seed gives the same draws; None gives others each time.
         mask: Asked for each token; the whole vocabulary is masked only where it refuses one.
     """
 
     def __init__(
-        self, values: Sampling, seed: int | list[int] | None = None, mask: Mask | None = None
+        self,
+        engine: Engine,
+        values: Sampling,
+        seed: int | list[int] | None = None,
+        mask: Mask | None = None,
     ) -> None:
-        self._values = values
-        self._random = np.random.default_rng(seed)
+        self._engine = engine
+        self._penalty = values.presence_penalty
+        number = None if seed is None else zlib.crc32(repr(seed).encode()) >> 1
+        self._chain = native.make_chain(values, number)
+        weakref.finalize(self, native.lib.llama_sampler_free, self._chain)
         self._mask = mask
-        self._seen: dict[int, None] = {}
+        self._seen: set[int] = set()
 
-    def sample(self, logits: NDArray[np.float32], *, masked: bool = True) -> int:
-        """Draw the next token; *logits* is written into.
+    def sample(self, *, masked: bool = True) -> int:
+        """Draw the next token; the engine's logits are written into.
 
         Args:
-            logits: Shape (n_vocab,).
             masked: Whether the mask holds here; inside a thought it does not.
 
         Raises:
             RunError: The mask leaves no token at all.
         """
-        penalty = self._values.presence_penalty
-        if penalty and self._seen:
-            logits[np.fromiter(self._seen, np.intp, len(self._seen))] -= penalty
-        token = self._draw(logits)
+        logits = self._engine.logits()
+        if self._penalty:
+            for token in self._seen:
+                logits[token] -= self._penalty
+        token = self._engine.draw(self._chain)
         if self._mask and masked:
             if not self._mask.allows(token):
                 self._mask.mask(logits)
-                token = self._draw(logits)
-                if logits[token] == -np.inf:
+                token = self._engine.draw(self._chain)
+                if logits[token] == -math.inf:
                     raise RunError("Nothing that the model could say fits the schema.")
             self._mask.advance(token)
-        self._seen[token] = None
+        self._seen.add(token)
         return token
-
-    def _draw(self, logits: NDArray[np.float32]) -> int:
-        values = self._values
-        if values.temperature <= 0 or values.top_k == 1:
-            return int(logits.argmax())
-        tokens = largest(logits, values.top_k)
-        # by falling logit; equal ones by number, so that a seed gives the same text everywhere
-        tokens = tokens[np.lexsort((tokens, -logits[tokens]))]
-        if values.top_k > 0:
-            tokens = tokens[: values.top_k]
-        chosen = logits[tokens].astype(np.float64)
-        share = _shares(chosen)
-        before = np.cumsum(share) - share
-        keep = (before < values.top_p) & (share >= values.min_p * share[0])
-        keep[0] = True
-        ends = np.cumsum(_shares(chosen[keep] / values.temperature))
-        drawn = int(np.searchsorted(ends, self._random.random() * ends[-1], side="right"))
-        return int(tokens[keep][min(drawn, len(ends) - 1)])
-
-
-def largest(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """Give the indices of at least the *count* largest logits, in no order; all where it is 0.
-
-    The count-th largest of the maxima of 1,024 groups is no larger than the count-th largest of
-    all, so one walk for the maxima and one comparison find a few more than count.
-    """
-    size = logits.size
-    if count <= 0 or count >= size:
-        return np.arange(size)
-    rows = size // _GROUPS
-    if count > _GROUPS or rows < 2:  # noqa: PLR2004 - a group of one has nothing to sum up
-        return np.argpartition(logits, size - count)[size - count :]
-    maxima = logits[: rows * _GROUPS].reshape(rows, _GROUPS).max(axis=0)
-    bound = np.partition(maxima, _GROUPS - count)[_GROUPS - count]
-    return np.flatnonzero(logits >= bound)
 
 
 def values_for(
@@ -152,10 +126,3 @@ def values_for(
     if not given:
         return GREEDY
     return replace(GREEDY, **({"temperature": 1.0} | given))  # type: ignore[arg-type]  # checked above
-
-
-def _shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Softmax of logits whose first is the largest."""
-    powers = np.exp(logits - logits[0])
-    shares: NDArray[np.float64] = powers / powers.sum()
-    return shares

@@ -16,20 +16,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from qwenpick.run.pieces import ImagePiece, Piece, TextPiece
 
 if TYPE_CHECKING:
     from io import BufferedRandom
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from qwenpick.run.checkpoints import Reader
 
@@ -88,23 +85,23 @@ def save(reader: Reader, path: Path, owner: Owner) -> bool:
 
 
 def _write(file: BufferedRandom, reader: Reader, owner: Owner) -> None:
-    count, checkpoint = next(
-        reader.checkpoints.below(len(reader.content) - 1), (None, np.empty(0, np.uint8))
-    )
+    count, checkpoint = next(reader.checkpoints.below(len(reader.content) - 1), (None, b""))
     size = reader.engine.state_bytes(whole=True)
     about = {"state": size, "checkpoint": count, "pieces": list(map(_to_json, reader.content))}
     line = json.dumps(about).encode() + b"\n"
-    rest = size + checkpoint.nbytes
+    rest = size + len(checkpoint)
     file.write(bytes(_HEAD) + line)
     file.writelines(repeat(bytes(_BLOCK), rest // _BLOCK))  # a full disk says so here
     file.write(bytes(rest % _BLOCK))
     file.flush()
-    body = np.memmap(file, np.uint8, "r+", offset=_HEAD)
-    reader.engine.save_state(whole=True, into=body[len(line) : len(line) + size])
-    body[len(line) + size :] = checkpoint
-    body.flush()
-    digest = hashlib.sha256(body.data).hexdigest()
-    head = json.dumps(asdict(owner) | {"length": body.size, "sha256": digest}).encode()
+    with mmap.mmap(file.fileno(), 0) as mapped, memoryview(mapped) as view, view[_HEAD:] as body:
+        middle = len(line) + size
+        with body[len(line) : middle] as room:
+            reader.engine.save_state(whole=True, into=room)
+        body[middle:] = checkpoint
+        mapped.flush()
+        proof = {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
+    head = json.dumps(asdict(owner) | proof).encode()
     file.seek(0)
     file.write(head.ljust(_HEAD - 1) + b"\n")
     file.flush()
@@ -114,16 +111,16 @@ def _write(file: BufferedRandom, reader: Reader, owner: Owner) -> None:
 def load(reader: Reader, path: Path, owner: Owner) -> str | None:
     """Give *reader* the state at *path*; says why not, None where it worked."""
     try:
-        body = _checked(path, owner)
+        mapped = _checked(path, owner)
     except _UnfitError as error:
         return str(error)
-    end = int(np.argmax(body == ord("\n"))) + 1
-    about = json.loads(body[:end].tobytes())
-    middle = end + about["state"]
-    if not reader.adopt(list(map(_from_json, about["pieces"])), body[end:middle]):
+    mapped.seek(_HEAD)
+    about = json.loads(mapped.readline())
+    body = memoryview(mapped)[mapped.tell() :]
+    if not reader.adopt(list(map(_from_json, about["pieces"])), body[: about["state"]]):
         return "the engine refuses it"
     if about["checkpoint"] is not None:
-        reader.checkpoints.take(about["checkpoint"], body[middle:])
+        reader.checkpoints.take(about["checkpoint"], body[about["state"] :])
     return None
 
 
@@ -131,8 +128,11 @@ class _UnfitError(Exception):
     """Why a file is not the state that is wanted."""
 
 
-def _checked(path: Path, owner: Owner) -> NDArray[np.uint8]:
-    """Map what follows the first line, once that was found to be what was written."""
+def _checked(path: Path, owner: Owner) -> mmap.mmap:
+    """Map a file, once what follows its first line was found to be what was written.
+
+    A private map that may be written over, as the engine's bindings ask of a buffer.
+    """
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(_HEAD))
@@ -141,14 +141,14 @@ def _checked(path: Path, owner: Owner) -> NDArray[np.uint8]:
                 raise _UnfitError("it is of another model, engine or setting")
             if os.fstat(file.fileno()).st_size != _HEAD + length:
                 raise _UnfitError("it is cut short")
-            body = np.memmap(file, np.uint8, "r", offset=_HEAD)
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except OSError:
         raise _UnfitError("it can't be read") from None
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise _UnfitError("it is no state") from None
-    if hashlib.sha256(body.data).hexdigest() != digest:
+    if hashlib.sha256(memoryview(mapped)[_HEAD:]).hexdigest() != digest:
         raise _UnfitError("it was altered")
-    return body
+    return mapped
 
 
 def _to_json(piece: Piece) -> Any:  # noqa: ANN401 - JSON

@@ -1,9 +1,8 @@
 """Pictures become tokens of the prompt, through llama.cpp's multimodal library.
 
-The second file that imports llama_cpp's bindings, beside engine.py. A picture of N tokens
-takes N cells of the cache, but only max(columns, rows) positions (M-RoPE), so both are
-counted. What a picture was encoded to is kept, so it is encoded once however often the
-engine reads it.
+A picture of N tokens takes N cells of the cache, but only max(columns, rows) positions (M-RoPE),
+so both are counted. What a picture was encoded to is kept, so it is encoded once however often
+the engine reads it.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ import ctypes
 import weakref
 from typing import TYPE_CHECKING, Any
 
-import llama_cpp.llama_cpp as lib
 import numpy as np
-from llama_cpp import mtmd_cpp as mtmd
 
 from qwenpick.errors import RunError
 from qwenpick.pick.sight import TOKENS_A_PICTURE
 from qwenpick.run.log import Log
+from qwenpick.run.native import bindings, lib
 from qwenpick.run.pieces import ImagePiece
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from qwenpick.run.engine import Engine
     from qwenpick.run.picture import Picture
 
+mtmd = bindings("mtmd_cpp")
 _log = Log()
 _log_callback = lib.llama_log_callback(_log.take)
 mtmd.mtmd_log_set(_log_callback, ctypes.c_void_p(0))
