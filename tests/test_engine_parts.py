@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from array import array
 from collections import Counter
 from dataclasses import replace
@@ -168,6 +170,54 @@ def test_thinking_counts_its_tokens_though_a_piece_may_be_of_several() -> None:
     assert turn.reply == ""
     assert len(thoughts) < turn.completion_tokens  # bytes that only together are a character
     assert thoughts[-1].tokens == turn.completion_tokens
+
+
+def test_an_engine_may_be_closed_at_any_moment() -> None:
+    for delay in (0, 0.01, 0.1):
+        engine = engines.engine(engines.tiny(), 8192)
+        talk = engines.conversation(engine)
+        talk.messages = [
+            {"role": "user", "content": "Say something long."},
+            {"role": "assistant", "content": "The sun " * 1200},
+        ]
+        talk.read_ahead()
+        talk.ahead.wait(delay)
+        engine.close()
+        assert talk.ahead.wait(5)
+        with pytest.raises(RunError, match="closed"):
+            list(talk.say("What?"))
+
+
+def test_python_may_end_while_it_reads_ahead() -> None:
+    script = """if True:
+        import sys
+        sys.path[:0] = sys.argv[1:]
+        import engines
+        talk = engines.conversation(engines.engine(engines.tiny(), 8192))
+        talk.messages = [
+            {"role": "user", "content": "Say something long."},
+            {"role": "assistant", "content": "The sun " * 1200},
+        ]
+        talk.read_ahead()
+    """
+    done = subprocess.run([sys.executable, "-c", script, *sys.path], check=False)
+    assert done.returncode == 0
+
+
+def test_two_conversations_may_take_turns_with_one_engine() -> None:
+    texts = ("Why is the sky blue?", "And the sea?", "Thank you.")
+    engine = engines.engine(engines.tiny())
+    alone = engines.conversation(engine)
+    wanted = [list(alone.say(text))[-1].turn.reply for text in texts]
+    both = [engines.conversation(engine) for _ in range(2)]
+    for text, answer in zip(texts, wanted, strict=True):
+        for talk in both:
+            assert list(talk.say(text))[-1].turn.reply == answer
+    both[0].read_ahead()  # takes the engine from the other one
+    assert both[0].ahead.wait(5)
+    assert both[0].reader.n_tokens > 100
+    for talk in (alone, *both):
+        talk.close()
 
 
 def test_what_a_full_window_leaves_is_read_ahead() -> None:

@@ -136,7 +136,7 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
         RunError: It is broken, does not fit this machine, or the engine can't load it.
     """
     checked = check(path, size, question, demands)
-    from qwenpick.run.engine import Engine  # noqa: PLC0415 - llama_cpp costs 0.2 s
+    from qwenpick.run.engine import Engine  # noqa: PLC0415 - it loads the engine's library
     from qwenpick.run.interrupt import noting  # noqa: PLC0415 - the same
     from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
 

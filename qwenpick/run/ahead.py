@@ -29,6 +29,7 @@ class Ahead:
     def start(self, prompt: Callable[[], Prompt]) -> None:
         """Begin to read what *prompt* gives; it is called in the thread."""
         self.stop()
+        self._reader.claim()
         self._thread = threading.Thread(
             target=self._read, args=(prompt,), name="reading ahead", daemon=True
         )

@@ -8,8 +8,10 @@ looked at after every restore, and where nothing matches the prompt is read agai
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from qwenpick.errors import RunError
 from qwenpick.run.pieces import ImagePiece, Piece, Prompt, agreeing
 
 if TYPE_CHECKING:
@@ -90,9 +92,9 @@ class Reader:
     """Brings the engine's context to a prompt, reading as little as it can.
 
     Args:
-        engine: It is this reader's alone while a call runs.
+        engine: Another reader may have used it in between: then all is read again.
         budget: Bytes for checkpoints.
-        reuse: False reads every prompt from an empty context, in the same pieces.
+        reuse: False reads each prompt from an empty context, in the same pieces.
     """
 
     def __init__(self, engine: Engine, budget: int, *, reuse: bool = True) -> None:
@@ -146,8 +148,10 @@ class Reader:
 
         Raises:
             StoppedError: As `bring`.
+            RunError: Another reader has claimed the engine since this one did.
         """
-        self._go_back(prompt.pieces, len(prompt.pieces))
+        with self._mine():
+            self._go_back(prompt.pieces, len(prompt.pieces))
         for piece in prompt.pieces[len(self.content) :]:
             self._read(piece, logits=False)
             self._mark(rolling=len(self.content) not in prompt.marks)
@@ -160,18 +164,28 @@ class Reader:
             StoppedError: As `bring`.
         """
         self._exact = False
-        self.engine.read((token,), self.position, logits=True)
+        with self._mine():
+            self.engine.read((token,), self.position, logits=True)
         self._written += 1
 
     def _read(self, piece: Piece, *, logits: bool) -> None:
         position = self.position
         self._exact = False  # until the call has come back
-        if isinstance(piece, ImagePiece):
-            piece.reader(position)
-        else:
-            self.engine.read(piece.tokens, position, logits=logits)
+        with self._mine():
+            if isinstance(piece, ImagePiece):
+                piece.reader(position)
+            else:
+                self.engine.read(piece.tokens, position, logits=logits)
         self.content.append(piece)
         self._exact = True
+
+    @contextmanager
+    def _mine(self) -> Iterator[None]:
+        """Have the engine, while what it has read is still this reader's."""
+        with self.engine.alone():
+            if self.engine.user is not self:
+                raise RunError("Another conversation has taken the engine.", hint="Say it again.")
+            yield
 
     def _mark(self, *, rolling: bool) -> None:
         if not (self.engine.recurrent and self._reuse):
@@ -182,6 +196,7 @@ class Reader:
 
     def _go_back(self, pieces: Sequence[Piece], limit: int) -> Sequence[Piece]:
         """Put the context to where it agrees with *pieces*, at most *limit* of them."""
+        self.claim()
         limit = min(agreeing(self.content, pieces), limit) if self._reuse else 0
         self._rolling = None
         if limit == len(self.content) and self._exact and not self._written and limit:
@@ -213,17 +228,23 @@ class Reader:
     def adopt(self, pieces: list[Piece], data: State) -> bool:
         """Take over a whole state that follows *pieces*; false where the engine refuses it."""
         self.forget()
-        cells = sum(piece.n_tokens for piece in pieces)
-        position = sum(piece.n_pos for piece in pieces)
-        if cells <= self.engine.n_ctx and self.engine.load_state(data, position, whole=True):
-            self.content = pieces
+        self.content = pieces
+        fits = self.n_tokens <= self.engine.n_ctx
+        if fits and self.engine.load_state(data, self.position, whole=True):
             return True
         self.forget()
         return False
 
+    def claim(self) -> None:
+        """Have the engine for oneself from now on: where another had it, it is emptied."""
+        if self.engine.user is not self:
+            self.forget()
+
     def forget(self) -> None:
-        """Empty the context."""
-        self.engine.clear()
+        """Empty the context, and have it for oneself."""
+        with self.engine.alone():
+            self.engine.user = self
+            self.engine.clear()
         self.content.clear()
         self.checkpoints.cut(-1)
         self._written, self._exact = 0, True

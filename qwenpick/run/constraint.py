@@ -7,7 +7,7 @@ logits at every token would cost more than the model's own sampling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import RunError
 
@@ -17,51 +17,37 @@ if TYPE_CHECKING:
     from llguidance import LLTokenizer
 
     from qwenpick.run.schema import Schema
+    from qwenpick.run.vocabulary import Vocabulary
 
 
-class Vocabulary(Protocol):
-    """What is asked of the engine."""
-
-    n_vocab: int
-
-    def text(self, token: int, *, special: bool = False) -> bytes:
-        """Give the bytes of a token; those of a control token only with *special*."""
-
-    def tokens(self, text: str, *, special: bool = True) -> list[int]:
-        """Turn text into tokens."""
-
-    def ends(self, token: int) -> bool:
-        """Say whether a token ends the answer."""
-
-
-class _Vocabulary:
+class _Wrapper:
     """A model's vocabulary in the form that LLTokenizer asks for."""
 
     is_tokenizer_wrapper = True
     bos_token_id = None
 
-    def __init__(self, engine: Vocabulary) -> None:
-        self.tokens = [engine.text(token, special=True) for token in range(engine.n_vocab)]
+    def __init__(self, of: Vocabulary) -> None:
+        self.tokens = [of.text(token, special=True) for token in range(of.n_vocab)]
         self.special_token_ids = [
             token
             for token, text in enumerate(self.tokens)
-            if text[:1] in (b"<", b"[", b"") and not engine.text(token)
+            if text[:1] in (b"<", b"[", b"") and not of.text(token)
         ]
-        self.eos_token_id = next(t for t in self.special_token_ids if engine.ends(t))
-        self._engine = engine
+        self.eos_token_id = next(t for t in self.special_token_ids if of.ends(t))
+        self._of = of
 
     def __call__(self, text: str | bytes) -> list[int]:
         whole = text.decode(errors="replace") if isinstance(text, bytes) else text
-        return self._engine.tokens(whole, special=False)
+        return self._of.tokens(whole, special=False)
 
 
-def make_tokenizer(engine: Vocabulary) -> LLTokenizer:
+def make_tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     """Make llguidance's view of a model's vocabulary; about a second for Qwen3.5's."""
     from llguidance import LLTokenizer  # noqa: PLC0415 - 20 ms, and only --schema needs it
 
-    vocabulary: Any = _Vocabulary(engine)
-    ends = [token for token in vocabulary.special_token_ids if engine.ends(token)]
-    return LLTokenizer(vocabulary, eos_token=ends)
+    wrapper: Any = _Wrapper(vocabulary)
+    ends = [token for token in wrapper.special_token_ids if vocabulary.ends(token)]
+    return LLTokenizer(wrapper, eos_token=ends)
 
 
 class Constraint:
@@ -107,13 +93,13 @@ class Constraint:
             )
 
 
-def masks(schema: Schema, engine: Vocabulary) -> Callable[[], Constraint]:
+def masks(schema: Schema, vocabulary: Vocabulary) -> Callable[[], Constraint]:
     """Give what makes the mask of one answer; the vocabulary is taken apart at the first."""
     tokenizers: list[LLTokenizer] = []
 
     def make() -> Constraint:
         if not tokenizers:
-            tokenizers.append(make_tokenizer(engine))
+            tokenizers.append(make_tokenizer(vocabulary))
         return Constraint(schema, tokenizers[0])
 
     return make

@@ -1,21 +1,26 @@
 """The engine: llama.cpp through its low-level bindings (`native.py`).
 
 It knows tokens, positions and states; it knows nothing about messages, templates or sampling.
-One context, one sequence, one user at a time: `stop` alone may be called from another thread or
-a signal handler. Import it late, as `native.py`.
+One context, one sequence, one user at a time: calls from several threads wait for each other, and
+`user` says whose the context's content is. `stop` may be called from a signal handler, too. Import
+it late, as `native.py`.
 """
 
 from __future__ import annotations
 
 import ctypes
+import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import RunError
 from qwenpick.run import native
 from qwenpick.run.native import lib, log
+from qwenpick.run.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from qwenpick.run.settings import Arguments
@@ -24,14 +29,13 @@ if TYPE_CHECKING:
 
 _SEQUENCE = 0
 _ABORTED = 2  # what llama_decode returns after its abort callback said so (llama.h)
-_PIECE_BYTES = 256  # room for one token's text; asked again where it is longer
 
 
 class StoppedError(Exception):
     """A call of the engine was stopped; the context must be restored before it is used."""
 
 
-class Engine:
+class Engine(Vocabulary):
     """One model and one context.
 
     Args:
@@ -47,34 +51,37 @@ class Engine:
         self, path: Path, arguments: Arguments, *, watch: Callable[[float], None] | None = None
     ) -> None:
         self.path = path
-        self._model = native.load_model(path, arguments, watch or (lambda _part: None))
+        super().__init__(native.load_model(path, arguments, watch or (lambda _part: None)))
         self._context = native.make_context(self._model, arguments)
         self.buffers = log.buffers()
         """Bytes of each part that llama.cpp reported."""
-        self._vocab = lib.llama_model_get_vocab(self._model)
         self._memory = lib.llama_get_memory(self._context)
         self._batch = lib.llama_batch_init(arguments.n_batch, 0, 1)
         for index in range(arguments.n_batch):
             self._batch.n_seq_id[index] = 1
             self._batch.seq_id[index][0] = _SEQUENCE
+        self._lock = threading.RLock()
         self._stop = ctypes.create_string_buffer(2)
         self._callback = native.abort_callback()
         lib.llama_set_abort_callback(self._context, self._callback, ctypes.addressof(self._stop))
         self.n_ctx: int = lib.llama_n_ctx(self._context)
         self.n_batch = arguments.n_batch
-        self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
         self.recurrent = bool(
             lib.llama_model_is_hybrid(self._model) or lib.llama_model_is_recurrent(self._model)
         )
         """Whether the model keeps a state that can't be rolled back without a checkpoint."""
+        self.user: object = None
+        """Whose reading the context holds: anyone else has to begin with `clear`."""
+        locks, handles = (self._lock, self._words), (self._batch, self._context, self._model)
+        self._free = weakref.finalize(self, _free, locks, self._stop, handles)
 
     def close(self) -> None:
-        """Free the context and the model; nothing may be called afterwards."""
-        if self._context:
-            lib.llama_batch_free(self._batch)
-            lib.llama_free(self._context)
-            lib.llama_model_free(self._model)
-            self._context = None
+        """Stop what is being read, and free the context and the model."""
+        self._free()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Have the context for oneself; raises RunError once the engine was closed."""
+        return self._held(self._lock)
 
     # Reading
 
@@ -86,13 +93,14 @@ class Engine:
             RunError: llama.cpp can't: no room in the cache, or a state that does not fit.
         """
         batch = self._batch
-        for index, token in enumerate(tokens):
-            batch.token[index] = token
-            batch.pos[index] = position + index
-            batch.logits[index] = 0
-        batch.n_tokens = len(tokens)
-        batch.logits[len(tokens) - 1] = logits
-        self.check_read(lib.llama_decode(self._context, batch))
+        with self.alone():
+            for index, token in enumerate(tokens):
+                batch.token[index] = token
+                batch.pos[index] = position + index
+                batch.logits[index] = 0
+            batch.n_tokens = len(tokens)
+            batch.logits[len(tokens) - 1] = logits
+            self.check_read(lib.llama_decode(self._context, batch))
 
     def check_read(self, code: int) -> None:
         """Turn what llama_decode returned into the errors of `read`."""
@@ -108,7 +116,8 @@ class Engine:
 
         It is llama.cpp's own memory, so a sampler may write into it.
         """
-        row = lib.llama_get_logits_ith(self._context, -1)
+        with self.alone():
+            row = lib.llama_get_logits_ith(self._context, -1)
         if not row:
             raise RunError("The engine gave no logits.", hint=log.last_error())
         floats = (ctypes.c_float * self.n_vocab).from_address(ctypes.addressof(row.contents))
@@ -139,12 +148,14 @@ class Engine:
 
     def clear(self) -> None:
         """Forget everything that was read."""
-        lib.llama_memory_clear(self._memory, True)
+        with self.alone():
+            lib.llama_memory_clear(self._memory, True)
 
     def cut(self, position: int) -> bool:
         """Forget all from *position* on; false where the model can't, and nothing is sure."""
-        done = bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1))
-        return done and self.end() == position
+        with self.alone():
+            done = bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1))
+            return done and self.end() == position
 
     def state_bytes(self, *, whole: bool = False) -> int:
         """Give the bytes that `save_state` would take now."""
@@ -157,11 +168,12 @@ class Engine:
         Bytes that are written over cost no page faults.
         """
         flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        size = self.state_bytes(whole=whole)
-        data = into if into is not None and len(into) == size else bytearray(size)
-        written = lib.llama_state_seq_get_data_ext(
-            self._context, _bytes_at(data), size, _SEQUENCE, flags
-        )
+        with self.alone():
+            size = self.state_bytes(whole=whole)
+            data = into if into is not None and len(into) == size else bytearray(size)
+            written = lib.llama_state_seq_get_data_ext(
+                self._context, _bytes_at(data), size, _SEQUENCE, flags
+            )
         return data if written == size else data[:written]
 
     def load_state(self, data: State, position: int, *, whole: bool = False) -> bool:
@@ -171,56 +183,26 @@ class Engine:
         is no proof, so the position is looked at.
         """
         flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        taken = lib.llama_state_seq_set_data_ext(
-            self._context, _bytes_at(data), len(data), _SEQUENCE, flags
-        )
-        return bool(taken == len(data) and self.cut(position))
-
-    # The vocabulary
-
-    def tokens(self, text: str, *, special: bool = True) -> list[int]:
-        """Turn text into tokens; with *special*, control tokens written out are read as such."""
-        data = text.encode()
-        room = len(data) + 8
-        tokens = (lib.llama_token * room)()
-        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
-        if count < 0:
-            raise RunError("The engine can't turn this text into tokens.", hint=log.last_error())
-        return list(tokens[:count])
-
-    def text(self, token: int, *, special: bool = False) -> bytes:
-        """Give the bytes of a token, not always whole characters; control tokens have none."""
-        room = _PIECE_BYTES
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            count = lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
-            if count >= 0:
-                return buffer.raw[:count]
-            room = -count
-
-    def ends(self, token: int) -> bool:
-        """Whether a token ends the answer."""
-        return bool(lib.llama_vocab_is_eog(self._vocab, token))
-
-    def begins_with(self) -> int | None:
-        """Give the token that every text must begin with, None where the model wants none."""
-        wanted = lib.llama_vocab_get_add_bos(self._vocab)
-        return int(lib.llama_vocab_bos(self._vocab)) if wanted else None
-
-    def special_text(self, name: str) -> str:
-        """Give the text of the token `bos` or `eos`, empty where the model has none."""
-        token = {"bos": lib.llama_vocab_bos, "eos": lib.llama_vocab_eos}[name](self._vocab)
-        return self.text(token, special=True).decode(errors="replace") if token >= 0 else ""
-
-    def chat_template(self) -> str | None:
-        """Give the chat template of the file, None where it has none."""
-        template = lib.llama_model_chat_template(self._model, None)
-        return template.decode() if template else None
+        with self.alone():
+            taken = lib.llama_state_seq_set_data_ext(
+                self._context, _bytes_at(data), len(data), _SEQUENCE, flags
+            )
+            return bool(taken == len(data) and self.cut(position))
 
     @property
     def handles(self) -> tuple[Any, Any]:
         """The model and the context, for the projector of pictures and nothing else."""
         return self._model, self._context
+
+
+def _free(locks: tuple[Any, Any], stop: Any, handles: tuple[Any, Any, Any]) -> None:  # noqa: ANN401 - C pointers
+    """Free an engine's memory, once nothing is read with it: also when Python ends."""
+    stop[0] = b"\1"
+    batch, context, model = handles
+    with locks[0], locks[1]:
+        lib.llama_batch_free(batch)
+        lib.llama_free(context)
+        lib.llama_model_free(model)
 
 
 def _bytes_at(data: State) -> Any:  # noqa: ANN401 - a C pointer

@@ -102,13 +102,14 @@ class Projector:
 
     def _decode(self, chunk: _Chunk, values: NDArray[np.float32], position: int) -> None:
         after = lib.llama_pos(0)
-        code = mtmd.mtmd_helper_decode_image_chunk(
-            self._eyes, self._context, chunk.pointer,
-            values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
-            lib.llama_pos(position), lib.llama_seq_id(0), self._engine.n_batch,
-            ctypes.byref(after), mtmd.mtmd_helper_post_decode_callback(0), ctypes.c_void_p(0),
-        )  # fmt: skip
-        self._engine.check_read(code)
+        with self._engine.alone():
+            code = mtmd.mtmd_helper_decode_image_chunk(
+                self._eyes, self._context, chunk.pointer,
+                values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+                lib.llama_pos(position), lib.llama_seq_id(0), self._engine.n_batch,
+                ctypes.byref(after), mtmd.mtmd_helper_post_decode_callback(0), ctypes.c_void_p(0),
+            )  # fmt: skip
+            self._engine.check_read(code)
         if after.value != position + chunk.n_pos:
             raise RunError("The engine counts the picture's positions in another way.")
 
