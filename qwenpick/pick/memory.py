@@ -32,9 +32,9 @@ VOCABULARY_PER_TOKEN = 300
 """Bytes that the engine holds for each entry of the vocabulary: the growth of the heap when a
 model is loaded. This and the next three were measured (docs/memory.md), all else follows from
 the model's shape."""
-PROCESS = 54 << 20
-"""Python, the engine's library and its graphs, this tool."""
-WORK_PER_TOKEN = 56 << 10
+PROCESS = 48 << 20
+"""Python, the engine's library and its graphs, this tool (docs/memory.md says between which)."""
+WORK_PER_TOKEN = 32 << 10
 """For each token of a batch: quantised inputs, and the last layer's results, which the engine
 lays into the part of the attention mask that a short conversation does not use."""
 CELL = 80

@@ -21,11 +21,12 @@ MERGED = 4
 TRIAL_TOKENS = 46 * 46
 """While a projector is loaded, the library makes a picture of so many, in floats, and copies
 it (clip.cpp, set_warmup_n_tokens and get_dummy_batch)."""
-COPIES = 3 * 1 + 2 * FLOAT
+COPIES = 3 * 1 + FLOAT
 """Bytes of a colour of a pixel beside the picture's own while it is encoded: the library's copy,
-its copy of that, the one brought to whole tokens; and two in floats (mtmd.cpp, clip_encode)."""
-LIBRARIES = 6 << 20
-"""Pillow, the multimodal library and its graph: measured (docs/memory.md)."""
+its copy of that, the one brought to whole tokens; and that in floats (mtmd.cpp, clip_encode, which
+makes a second one in floats: of a large picture both are never all there, measured)."""
+LIBRARIES = 10 << 20
+"""Pillow, numpy, the multimodal library and its graph: measured (docs/memory.md)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
