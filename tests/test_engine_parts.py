@@ -215,7 +215,8 @@ def test_two_conversations_may_take_turns_with_one_engine() -> None:
             assert list(talk.say(text))[-1].turn.reply == answer
     both[0].read_ahead()  # takes the engine from the other one
     assert both[0].ahead.wait(5)
-    assert both[0].reader.n_tokens > 100
+    assert engine.user is both[0].reader
+    assert engine.end() == both[0].reader.position > 0
     for talk in (alone, *both):
         talk.close()
 

@@ -33,7 +33,8 @@ VOCABULARY_PER_TOKEN = 300
 model is loaded. This and the next three were measured (docs/memory.md), all else follows from
 the model's shape."""
 PROCESS = 48 << 20
-"""Python, the engine's library and its graphs, this tool (docs/memory.md says between which)."""
+"""Python, the engine's library and its graphs, this tool: more than a chat -p holds, less than a
+chat in a terminal (docs/memory.md)."""
 WORK_PER_TOKEN = 32 << 10
 """For each token of a batch: quantised inputs, and the last layer's results, which the engine
 lays into the part of the attention mask that a short conversation does not use."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import RunError
@@ -19,8 +20,7 @@ from qwenpick.run.native import lib, log
 from qwenpick.run.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from qwenpick.run.settings import Arguments
@@ -79,9 +79,12 @@ class Engine(Vocabulary):
         """Stop what is being read, and free the context and the model."""
         self._free()
 
-    def alone(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def alone(self) -> Iterator[None]:
         """Have the context for oneself; raises RunError once the engine was closed."""
-        return self._held(self._lock)
+        with self._lock:
+            self._check_open()
+            yield
 
     # Reading
 

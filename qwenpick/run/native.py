@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def _fix_mmap_threshold() -> None:
 _fix_mmap_threshold()
 
 
+@cache
 def version() -> str:
     """Give the version of the bindings; importlib.metadata would take 12 ms for it."""
     return version_in(Path(lib.__file__).parent.parent) or "unknown"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import RunError
@@ -12,7 +11,6 @@ from qwenpick.run.native import lib, log
 
 if TYPE_CHECKING:
     import weakref
-    from collections.abc import Iterator
 
 _PIECE_BYTES = 256  # room for one token's text; asked again where it is longer
 
@@ -32,20 +30,18 @@ class Vocabulary:
         self._words = threading.Lock()
         self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
 
-    @contextmanager
-    def _held(self, lock: Any) -> Iterator[None]:  # noqa: ANN401 - either kind of lock
-        """Keep the model for as long as this takes: it is freed with all locks in hand."""
-        with lock:
-            if not self._free.alive:
-                raise RunError("The engine is closed.", hint="Load the model again.")
-            yield
+    def _check_open(self) -> None:
+        """Refuse a model that was freed; asked with a lock in hand, which freeing waits for."""
+        if not self._free.alive:
+            raise RunError("The engine is closed.", hint="Load the model again.")
 
     def tokens(self, text: str, *, special: bool = True) -> list[int]:
         """Turn text into tokens; with *special*, control tokens written out are read as such."""
         data = text.encode()
         room = len(data) + 8
         tokens = (lib.llama_token * room)()
-        with self._held(self._words):
+        with self._words:
+            self._check_open()
             count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
         if count < 0:
             raise RunError("The engine can't turn this text into tokens.", hint=log.last_error())
@@ -56,7 +52,8 @@ class Vocabulary:
         room = _PIECE_BYTES
         while True:
             buffer = ctypes.create_string_buffer(room)
-            with self._held(self._words):
+            with self._words:
+                self._check_open()
                 count = lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
             if count >= 0:
                 return buffer.raw[:count]
@@ -64,23 +61,27 @@ class Vocabulary:
 
     def ends(self, token: int) -> bool:
         """Whether a token ends the answer."""
-        with self._held(self._words):
+        with self._words:
+            self._check_open()
             return bool(lib.llama_vocab_is_eog(self._vocab, token))
 
     def begins_with(self) -> int | None:
         """Give the token that every text must begin with, None where the model wants none."""
-        with self._held(self._words):
+        with self._words:
+            self._check_open()
             wanted = lib.llama_vocab_get_add_bos(self._vocab)
             return int(lib.llama_vocab_bos(self._vocab)) if wanted else None
 
     def special_text(self, name: str) -> str:
         """Give the text of the token `bos` or `eos`, empty where the model has none."""
-        with self._held(self._words):
+        with self._words:
+            self._check_open()
             token = {"bos": lib.llama_vocab_bos, "eos": lib.llama_vocab_eos}[name](self._vocab)
         return self.text(token, special=True).decode(errors="replace") if token >= 0 else ""
 
     def chat_template(self) -> str | None:
         """Give the chat template of the file, None where it has none."""
-        with self._held(self._words):
+        with self._words:
+            self._check_open()
             template = lib.llama_model_chat_template(self._model, None)
         return template.decode() if template else None
