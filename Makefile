@@ -4,6 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := qwenpick tests benchmarks docs
 export HF_HUB_DISABLE_TELEMETRY = 1
+# GCC 12 compiles the engine's code for AMX wrongly (docs/decisions.md).
+ifneq (,$(shell grep -m1 -o amx_int8 /proc/cpuinfo 2>/dev/null))
+export CXXFLAGS += -mno-amx-int8
+endif
 
 .PHONY: demo test check fix proof bench clean
 

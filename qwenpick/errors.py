@@ -6,7 +6,8 @@
     |-- NothingFitsError  3    no model meets what was asked
     |-- PullError         4    the hub, the line, the bytes or the disk
     `-- RunError          5    the engine, the model's file, the answer
-        `-- EngineMissingError
+        |-- EngineMissingError
+        `-- RepackError
 
 A message says what happened; `hint` says what to type next.
 """
@@ -58,3 +59,7 @@ class RunError(QwenpickError):
 
 class EngineMissingError(RunError):
     """There is no engine in this environment, or one that does not start."""
+
+
+class RepackError(RunError):
+    """This engine can't keep weights repacked on this processor, or should not."""

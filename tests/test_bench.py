@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import shapes
+
 from qwenpick.cli.app import main
+from qwenpick.run.log import Log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+REPACKED = "CPU_REPACK"
 
 
 def test_what_was_measured_is_kept_and_used(
@@ -50,3 +56,23 @@ def test_a_measured_file_is_measured(capsys: pytest.CaptureFixture[str], own_hom
     pick = json.loads(capsys.readouterr().out)["pick"]
     assert pick["speed"] == {"decode": 8.5, "prompt": 50.0, "basis": "measured"}
     assert pick["settings"]["threads"] == 1
+
+
+def test_weights_that_would_be_repacked_for_amx_are_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shape = replace(shapes.TINY, hidden=256, ffn=512, linear_key_dim=64, linear_value_dim=64)
+    path = str(shapes.write(tmp_path / "k.gguf", shape, "Q4_K"))
+    names = Log.names
+    monkeypatch.setattr(
+        Log, "names", lambda log: {"AMX" if one == REPACKED else one for one in names(log)}
+    )
+    assert main(["bench", path, "--threads", "1", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [one["repack"] for one in json.loads(out)["tuned"]] == [False]
+    assert err.count("Repacked weights are left out.") == 1
+    for asked in (["bench"], ["chat", "-p", "Hello."]):
+        assert main([*asked, path, "--threads", "1", "--repack"]) == 5
+        said = capsys.readouterr().err
+        assert "AMX" in said
+        assert "CXXFLAGS=-mno-amx-int8" in said

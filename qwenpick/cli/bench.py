@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
 from qwenpick.cli.output import emit, say
+from qwenpick.errors import RepackError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwenpick.pick.wish import Settings
     from qwenpick.run.bench import Measured
 
@@ -91,11 +94,7 @@ def bench(
         for settings in measuring.trials(checked.settings, cores, on_host=on_host)
         if not _excluded(load, settings.threads, repack=settings.repack)
     ]
-    passes: dict[Settings, list[Measured]] = {settings: [] for settings in setups}
-    for index, settings in enumerate(measuring.both_ways(setups)):
-        say(f"{index + 1} of {2 * len(setups)}: {_said(settings)} ...")
-        passes[settings].append(measuring.measure(path, settings))
-    found = [measuring.together(two) for two in passes.values()]
+    found = _measure(path, setups)
     for one in found:
         if not one.steady:
             say(f"{_said(one.settings)}: the machine had other work to do; it is not kept.")
@@ -112,6 +111,29 @@ def bench(
         Benched(model=checked.model_json(), best=measuring.best(found), tuned=found),
         as_json=as_json,
     )
+
+
+def _measure(path: Path, setups: list[Settings]) -> list[Measured]:
+    """Measure each set-up twice; those with repacked weights are left out where that can't be.
+
+    Raises:
+        RunError: The engine can't load or run the model, or none of the set-ups is left.
+    """
+    from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
+
+    passes: dict[Settings, list[Measured]] = {settings: [] for settings in setups}
+    for index, settings in enumerate(measuring.both_ways(setups)):
+        if settings not in passes:
+            continue
+        say(f"{index + 1} of {2 * len(setups)}: {_said(settings)} ...")
+        try:
+            passes[settings].append(measuring.measure(path, settings))
+        except RepackError as error:
+            passes = {other: found for other, found in passes.items() if not other.repack}
+            if not passes:
+                raise
+            say(f"Repacked weights are left out. {error.message}")
+    return [measuring.together(two) for two in passes.values()]
 
 
 def _said(settings: Settings) -> str:

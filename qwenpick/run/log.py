@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from qwenpick.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BUFFER = re.compile(r"(\S+)\s+(model|KV|RS|compute|output) buffer size\s*=\s*([\d.]+) MiB")
 _PARTS = {
@@ -14,6 +18,8 @@ _PARTS = {
     "compute": "compute",
     "output": "output",
 }
+REPACKED = ("CPU_REPACK", "AMX")
+"""Buffers of weights that are laid out anew for a processor's instructions, by their names."""
 _ERROR_LEVEL = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 
 
@@ -37,12 +43,21 @@ class Log:
         found = dict.fromkeys(
             ("weights", "repack", "kv_cache", "recurrent_state", "compute", "output"), 0
         )
+        for name, kind, size in self._found():
+            part = "repack" if kind == "model" and name in REPACKED else _PARTS[kind]
+            found[part] += int(float(size) * MIB)
+        return found
+
+    def names(self) -> set[str]:
+        """Give the names of the buffers that were reported."""
+        return {name for name, _, _ in self._found()}
+
+    def _found(self) -> Iterator[tuple[str, str, str]]:
+        """Give each reported buffer's name, kind and size in MiB."""
         for _, line in self._lines:
             if match := _BUFFER.search(line):
                 name, kind, size = match.groups()
-                part = "repack" if kind == "model" and "REPACK" in name else _PARTS[kind]
-                found[part] += int(float(size) * MIB)
-        return found
+                yield name, kind, size
 
     def last_error(self) -> str:
         """Give the last error's own words, empty where there was none."""

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.errors import EngineMissingError, RunError
+from qwenpick.errors import EngineMissingError, RepackError, RunError
 from qwenpick.hardware.engine import version_in
 from qwenpick.run.log import Log
 
@@ -52,6 +52,8 @@ log = Log()
 _log_callback = lib.llama_log_callback(log.take)
 lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
 lib.llama_backend_init()
+AMX = "AMX"
+"""The buffer of weights for Intel's matrix instructions (ggml/src/ggml-cpu/amx/amx.cpp)."""
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE_BYTES = 4 * 2**20
 
@@ -82,6 +84,7 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
 
     Raises:
         RunError: llama.cpp refuses the file, or has no memory for it.
+        RepackError: It has repacked the weights for AMX.
     """
     log.start()
     lib.llama_log_set(_log_callback, ctypes.c_void_p(0))  # again: llama_cpp.Llama takes it
@@ -106,6 +109,15 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
         raise RunError(
             f"The engine can't load {path.name}: {log.last_error() or 'it gives no reason'}.",
             hint="Check the file with: qwenpick verify; the engine with: qwenpick engine",
+        )
+    if AMX in log.names():
+        lib.llama_model_free(model)
+        raise RepackError(
+            "This engine repacks weights for AMX, which takes twice their memory, and ends the "
+            "process where GCC 12 has compiled it.",
+            hint="Use --no-repack; or compile the engine without AMX: CXXFLAGS=-mno-amx-int8 pip "
+            "install --force-reinstall --no-deps --no-cache-dir "
+            "--no-binary llama-cpp-python llama-cpp-python",
         )
     return model
 
