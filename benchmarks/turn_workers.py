@@ -24,6 +24,7 @@ class Worker:
     """An engine in a process of its own."""
 
     def __init__(self, python: str, *arguments: str) -> None:
+        self._kind = arguments[0]
         self._process = subprocess.Popen(
             [python, __file__, *arguments],
             stdin=subprocess.PIPE,
@@ -50,7 +51,9 @@ class Worker:
 
     def _read(self) -> Any:  # noqa: ANN401 - JSON
         assert self._process.stdout
-        return json.loads(self._process.stdout.readline())
+        if line := self._process.stdout.readline():
+            return json.loads(line)
+        raise SystemExit(f"the worker {self._kind} ended with code {self._process.wait()}")
 
 
 class Llama:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # the tests share their cores (docs/decisions.md)
 FOREIGN = (
     "HF_TOKEN", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_CACHE",
     "QWENPICK_CATALOG", "QWENPICK_CONFIG", "NO_COLOR",
