@@ -27,7 +27,7 @@ class _Wrapper:
     bos_token_id = None
 
     def __init__(self, of: Vocabulary) -> None:
-        self.tokens = [of.text(token, special=True) for token in range(of.n_vocab)]
+        self.tokens = of.texts()
         self.special_token_ids = [
             token
             for token, text in enumerate(self.tokens)

@@ -12,7 +12,7 @@ from qwenpick.run.native import lib, log
 if TYPE_CHECKING:
     import weakref
 
-_PIECE_BYTES = 256  # room for one token's text; asked again where it is longer
+_PIECE_BYTES = 256  # room for one token's text, more where one is longer
 
 
 class Vocabulary:
@@ -28,6 +28,7 @@ class Vocabulary:
         self._model = model
         self._vocab = lib.llama_model_get_vocab(model)
         self._words = threading.Lock()
+        self._buffer = ctypes.create_string_buffer(_PIECE_BYTES)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self._vocab)
 
     def _check_open(self) -> None:
@@ -49,15 +50,24 @@ class Vocabulary:
 
     def text(self, token: int, *, special: bool = False) -> bytes:
         """Give the bytes of a token, not always whole characters; control tokens have none."""
-        room = _PIECE_BYTES
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            with self._words:
-                self._check_open()
-                count = lib.llama_token_to_piece(self._vocab, token, buffer, room, 0, special)
-            if count >= 0:
-                return buffer.raw[:count]
-            room = -count
+        with self._words:
+            self._check_open()
+            return self._piece(token, special=special)
+
+    def texts(self) -> list[bytes]:
+        """Give the bytes of every token, control tokens written out."""
+        with self._words:
+            self._check_open()
+            return [self._piece(token, special=True) for token in range(self.n_vocab)]
+
+    def _piece(self, token: int, *, special: bool) -> bytes:
+        """Give a token's bytes; the caller has the lock, since all share a buffer."""
+        vocab, room = self._vocab, len(self._buffer)
+        count = lib.llama_token_to_piece(vocab, token, self._buffer, room, 0, special)
+        if count < 0:
+            self._buffer = ctypes.create_string_buffer(-count)
+            return self._piece(token, special=special)
+        return ctypes.string_at(self._buffer, count)
 
     def ends(self, token: int) -> bool:
         """Whether a token ends the answer."""
