@@ -18,8 +18,6 @@ _PARTS = {
     "compute": "compute",
     "output": "output",
 }
-REPACKED = ("CPU_REPACK", "AMX")
-"""Buffers of weights that are laid out anew for a processor's instructions, by their names."""
 _ERROR_LEVEL = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 
 
@@ -44,7 +42,7 @@ class Log:
             ("weights", "repack", "kv_cache", "recurrent_state", "compute", "output"), 0
         )
         for name, kind, size in self._found():
-            part = "repack" if kind == "model" and name in REPACKED else _PARTS[kind]
+            part = "repack" if kind == "model" and "REPACK" in name else _PARTS[kind]
             found[part] += int(float(size) * MIB)
         return found
 
