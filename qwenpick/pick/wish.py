@@ -12,7 +12,7 @@ KvType = Literal["f16", "q8_0", "q4_0"]
 
 USES: tuple[Use, ...] = get_args(Use)
 KV_TYPES: tuple[KvType, ...] = get_args(KvType)
-UBATCHES = (512, 256, 128, 64)
+UBATCHES = (512, 256, 192, 128, 64)
 """Prompt batch sizes, in the order in which a pick gives way."""
 
 
@@ -53,10 +53,10 @@ class Settings:
 def ubatches(*, repack: bool, cards: bool) -> tuple[int, ...]:
     """Give the batch sizes to try, the best first.
 
-    A processor with the weights as they are reads a prompt 256 tokens at a time as fast as 512, in
-    32 MiB less. With repacked ones it is slower, and a card wants more (docs/decisions.md).
+    A processor with the weights as they are reads a prompt 192 tokens at a time as fast as 512, in
+    41 MiB less. With repacked ones it is slower, and a card wants more (docs/decisions.md).
     """
-    return UBATCHES if repack or cards else UBATCHES[1:]
+    return UBATCHES if repack or cards else UBATCHES[2:]
 
 
 def check_use(text: str) -> Use:
