@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import shapes
 
+from qwenpick.catalog import table
+from qwenpick.cli import opening
 from qwenpick.cli.app import main
+from qwenpick.hardware import probe as probing
+from qwenpick.pick.wish import Wish
 from qwenpick.run import bench as measuring
 from qwenpick.run.log import Log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 REPACKED = "CPU_REPACK"
+RECORD = {
+    "model_file": "Qwen3.5-4B-Q6_K.gguf", "size": "4b", "quant": "Q6_K",
+    "weights_bytes": 3_525_956_768, "threads": 1, "repack": False, "gpu_layers": 0,
+    "prompt_rate": 50.0, "decode_rate": 8.5, "memory_bandwidth_bytes_per_second": None,
+    "engine_version": "0.3.36", "taken": "2026-11-24",
+}  # fmt: skip
 
 
 def test_what_was_measured_is_kept_and_used(
@@ -43,34 +52,83 @@ def test_what_was_measured_is_kept_and_used(
     assert main(["recommend", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     bandwidth = found["machine"]["memory"]["bandwidth_bytes_per_second"]
-    assert bandwidth == kept[0]["memory_bandwidth_bytes_per_second"] > 1e9
+    assert bandwidth == kept[0]["memory_bandwidth_bytes_per_second"] > 1e7
     assert found["pick"]["speed"]["basis"] == "bandwidth"
 
 
 def test_a_measured_file_is_measured(capsys: pytest.CaptureFixture[str], own_home: Path) -> None:
-    record = {
-        "model_file": "Qwen3.5-4B-Q6_K.gguf", "size": "4b", "quant": "Q6_K",
-        "weights_bytes": 3_525_956_768, "threads": 1, "repack": False, "gpu_layers": 0,
-        "prompt_rate": 50.0, "decode_rate": 8.5, "memory_bandwidth_bytes_per_second": None,
-        "engine_version": "0.3.36", "taken": "2026-11-24",
+    assert recommended(capsys, own_home, [RECORD])["speed"] == {
+        "decode": 8.5, "prompt": 50.0, "basis": "measured",
     }  # fmt: skip
-    (own_home / "home").mkdir()
-    (own_home / "home" / "measurements.json").write_text(json.dumps([record]))
-    assert main(["recommend", "--ram", "16G", "--size", "4b", "--q6", "--json"]) == 0
-    pick = json.loads(capsys.readouterr().out)["pick"]
-    assert pick["speed"] == {"decode": 8.5, "prompt": 50.0, "basis": "measured"}
-    assert pick["settings"]["threads"] == 1
 
 
-def test_weights_that_would_be_repacked_for_amx_are_left_out(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("repacked", "asked", "decode"),
+    [(9.0, (), 8.5), (10.0, (), 10.0), (10.0, ("--no-repack",), 8.5), (9.0, ("--repack",), 9.0)],
+)
+def test_of_several_set_ups_the_one_that_a_chat_uses_counts(
+    capsys: pytest.CaptureFixture[str],
+    own_home: Path,
+    repacked: float,
+    asked: tuple[str, ...],
+    decode: float,
 ) -> None:
+    records = [
+        RECORD | {"decode_rate": 99.0, "engine_version": "0.3.1"},
+        RECORD | {"threads": 2},
+        RECORD | {"threads": 2, "repack": True, "decode_rate": repacked},
+        RECORD | {"threads": 1, "decode_rate": 5.0},
+    ]
+    pick = recommended(capsys, own_home, records, *asked)
+    assert pick["speed"]["decode"] == decode
+    assert (pick["settings"]["threads"], pick["settings"]["repack"]) == (2, decode != 8.5)
+
+
+def test_other_sizes_are_estimated_by_the_best_set_up(
+    capsys: pytest.CaptureFixture[str], own_home: Path
+) -> None:
+    slow = RECORD | {"threads": 1, "decode_rate": 5.0}
+    one = recommended(capsys, own_home, [RECORD], size="2b")
+    both = recommended(capsys, own_home, [RECORD, slow], size="2b")
+    assert one["speed"]["basis"] == "bandwidth"
+    assert both["speed"] == one["speed"]
+
+
+def recommended(
+    capsys: pytest.CaptureFixture[str],
+    own_home: Path,
+    records: list[dict[str, Any]],
+    *asked: str,
+    size: str = "4b",
+) -> dict[str, Any]:
+    """Give the pick where so much was measured."""
+    (own_home / "home").mkdir(exist_ok=True)
+    (own_home / "home" / "measurements.json").write_text(json.dumps(records))
+    assert main(["recommend", "--ram", "16G", "--size", size, "--q6", *asked, "--json"]) == 0
+    pick: dict[str, Any] = json.loads(capsys.readouterr().out)["pick"]
+    return pick
+
+
+@pytest.fixture
+def k_quants(tmp_path: Path) -> Path:
+    """Write a file whose weights a processor would repack."""
     shape = replace(shapes.TINY, hidden=256, ffn=512, linear_key_dim=64, linear_value_dim=64)
-    path = str(shapes.write(tmp_path / "k.gguf", shape, "Q4_K"))
+    return shapes.write(tmp_path / "k.gguf", shape, "Q4_K")
+
+
+def name_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the engine name the buffer of repacked weights as one with AMX does."""
     names = Log.names
     monkeypatch.setattr(
         Log, "names", lambda log: {"AMX" if one == REPACKED else one for one in names(log)}
     )
+
+
+def test_weights_that_would_be_repacked_for_amx_are_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, k_quants: Path
+) -> None:
+    name_amx(monkeypatch)
+    path = str(k_quants)
     assert main(["bench", path, "--threads", "1", "--json"]) == 0
     out, err = capsys.readouterr()
     assert [one["repack"] for one in json.loads(out)["tuned"]] == [False]
@@ -80,3 +138,34 @@ def test_weights_that_would_be_repacked_for_amx_are_left_out(
         said = capsys.readouterr().err
         assert "AMX" in said
         assert "CXXFLAGS=-mno-amx-int8" in said
+
+
+def test_a_chat_goes_on_where_an_engine_can_repack_no_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, k_quants: Path
+) -> None:
+    monkeypatch.setattr(measuring, "STEADY", math.inf)
+    assert main(["bench", str(k_quants), "--threads", "1", "--repack"]) == 0
+    capsys.readouterr()
+    name_amx(monkeypatch)
+    asked = ["chat", str(k_quants), "-p", "Hello.", "--max-tokens", "4", "--no-save", "--json"]
+    assert main(asked) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["settings"]["repack"] is False
+    assert "AMX" in err
+
+
+def test_repacked_weights_that_do_not_fit_are_not_tried(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, k_quants: Path
+) -> None:
+    least = ["--context", "2048", "--ubatch", "64", "--threads", "1"]
+    question = opening.question_for(Wish(context=2048, ubatch=64, repack=False), table.load())
+    needed = opening.check(k_quants, None, question, opening.Demands()).memory.total
+    machine = question.machine
+    small = replace(machine, gpus=(), memory=replace(machine.memory, available=needed))
+    monkeypatch.setattr(probing, "probe", lambda: small)
+    assert main(["bench", str(k_quants), *least, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [one["repack"] for one in json.loads(out)["tuned"]] == [False]
+    assert "Repacked weights are left out." in err
+    assert main(["bench", str(k_quants), *least, "--repack"]) == 5
+    assert "are there" in capsys.readouterr().err

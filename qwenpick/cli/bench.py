@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
 from qwenpick.cli.output import emit, say
-from qwenpick.errors import RepackError
+from qwenpick.errors import RepackError, RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from qwenpick.cli.opening import Checked, Demands
+    from qwenpick.pick.settle import Question
     from qwenpick.pick.wish import Settings
     from qwenpick.run.bench import Measured
 
@@ -80,7 +83,8 @@ def bench(
     question = opening.question_for(load.wish(vision=False), load_catalog())
     path, size = locate(model, quant.chosen(), question)
     demands = opening.Demands(threads=load.threads, force=load.force)
-    checked = opening.check(path, size, question, demands)
+    ways = list(_ways(path, size, question, demands))
+    checked = ways[0]
     from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
     from qwenpick.run import rates  # noqa: PLC0415 - the same
 
@@ -91,8 +95,9 @@ def bench(
     cores = machine.cpu.physical_cores
     setups = [
         settings
-        for settings in measuring.trials(checked.settings, cores, on_host=on_host)
-        if not _excluded(load, settings.threads, repack=settings.repack)
+        for way in (ways if on_host else ways[:1])
+        for settings in measuring.trials(way.settings, cores, on_host=on_host)
+        if load.threads in (None, settings.threads)
     ]
     found = _measure(path, setups)
     for one in found:
@@ -111,6 +116,25 @@ def bench(
         Benched(model=checked.model_json(), best=measuring.best(found), tuned=found),
         as_json=as_json,
     )
+
+
+def _ways(path: Path, size: str | None, question: Question, demands: Demands) -> Iterator[Checked]:
+    """Settle the settings as a chat would, with weights as they are in the file and repacked.
+
+    Raises:
+        RunError: The file is broken, or does not fit as it was asked for.
+    """
+    from qwenpick.cli.opening import check  # noqa: PLC0415 - not for --help
+
+    asked = question.wish.repack
+    for repack in (False, True) if asked is None else (asked,):
+        wish = replace(question.wish, repack=repack)
+        try:
+            yield check(path, size, replace(question, wish=wish), demands)
+        except RunError as error:
+            if not repack or asked:
+                raise
+            say(f"Repacked weights are left out. {error.message}")
 
 
 def _measure(path: Path, setups: list[Settings]) -> list[Measured]:
@@ -138,10 +162,3 @@ def _measure(path: Path, setups: list[Settings]) -> list[Measured]:
 
 def _said(settings: Settings) -> str:
     return f"{settings.threads} threads, {'repacked' if settings.repack else 'as in the file'}"
-
-
-def _excluded(load: LoadOptions, threads: int, *, repack: bool) -> bool:
-    """Whether the command line leaves a set-up out."""
-    return (load.threads is not None and threads != load.threads) or (
-        load.repack is not None and repack != load.repack
-    )

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from qwenpick import units
 from qwenpick.cli.eyes import read_eyes
 from qwenpick.cli.locate import locate_projector
+from qwenpick.cli.output import say
 from qwenpick.cli.progress import Loading
-from qwenpick.errors import RunError
+from qwenpick.errors import RepackError, RunError
 from qwenpick.pull.reference import Size
 
 if TYPE_CHECKING:
@@ -132,10 +133,24 @@ def check(path: Path, size: str | None, question: Question, demands: Demands) ->
 def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
     """Check a file, settle its settings, and load it.
 
+    Weights that were to be repacked because it was the fastest when it was measured stay as they
+    are where this engine can't do it.
+
     Raises:
         RunError: It is broken, does not fit this machine, or the engine can't load it.
     """
     checked = check(path, size, question, demands)
+    try:
+        return _load(checked)
+    except RepackError as error:
+        if question.wish.repack is not None:
+            raise
+        say(f"{error.message} They stay as they are in the file.")
+    as_they_are = replace(question, wish=replace(question.wish, repack=False))
+    return _load(check(path, size, as_they_are, demands))
+
+
+def _load(checked: Checked) -> Opened:
     from qwenpick.run.engine import Engine  # noqa: PLC0415 - it loads the engine's library
     from qwenpick.run.interrupt import noting  # noqa: PLC0415 - the same
     from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
@@ -149,11 +164,11 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
                 check_signals()
                 line.moved(part)
 
-            engine = Engine(path, arguments(checked.settings), watch=watch)
+            engine = Engine(checked.path, arguments(checked.settings), watch=watch)
     finally:
         line.end()
     return Opened(
-        path=path,
+        path=checked.path,
         file=checked.file,
         model=checked.model,
         settings=replace(checked.settings, context=engine.n_ctx),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
-from qwenpick.pick.speed import Rated, Speed, estimate
+from qwenpick.pick.speed import Rated, Speed, estimate, fastest
 from qwenpick.pick.wish import KvType, Settings, ubatches
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
     most = subject.architecture.context
     contexts = [wish.context] if wish.context else [*CONTEXTS, *([LAST_CONTEXT] * last_resort)]
     kv_types: list[KvType] = [wish.kv_type] if wish.kv_type else ["f16", "q8_0"]
-    tuned = _tuned(subject, question)
+    tuned = fastest(question.measured, subject)
     repack = wish.repack if wish.repack is not None else bool(tuned and tuned.repack)
     cards = bool(question.budget.devices)
     batches = (wish.ubatch,) if wish.ubatch else ubatches(repack=repack, cards=cards)
@@ -128,28 +128,12 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
             yield replace(rung, repack=False)
 
 
-def _tuned(subject: Subject, question: Question) -> Measurement | None:
-    """Find the settings that decoded this file fastest when it was measured here."""
-    own = [
-        one
-        for one in question.measured
-        if (one.size, one.quant) == (subject.size, subject.quant) and one.decode_rate
-    ]
-    return max(own, key=lambda one: one.decode_rate or 0, default=None)
-
-
 def _settled(
     subject: Subject, settings: Settings, placed: Placement, question: Question, first: Settings
 ) -> Settled:
     budget = question.budget
     settings = replace(settings, gpu_layers=placed.gpu_layers)
-    rated = Rated(
-        size=subject.size,
-        quant=subject.quant,
-        gpu_layers=placed.gpu_layers,
-        text_params=subject.architecture.text_params,
-        shares=placed.shares,
-    )
+    rated = Rated(subject=subject, settings=settings, shares=placed.shares)
     return Settled(
         settings=settings,
         memory=placed.memory,

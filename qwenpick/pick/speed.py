@@ -17,15 +17,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from qwenpick.catalog.model import Calibration, Catalog
     from qwenpick.hardware.machine import Machine, Measurement
+    from qwenpick.pick.subject import Subject
+    from qwenpick.pick.wish import Settings
 
 Basis = Literal["measured", "bandwidth", "reference", "unknown"]
 KINDS = {"nvidia": "cuda", "apple": "metal"}
 REFERENCE_ARCH = "x86_64"
 """The reference rows of processors are of this kind; another kind's rate is unknown."""
+REPACK_PRICE = 1.1
+"""So much faster must repacked weights decode to be worth their memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +60,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rated:
-    """A file that was or may be measured: its name among the measurements, its work."""
+    """A file that was or may be measured, with its settings, and its work."""
 
-    size: str | None
-    quant: str | None
-    gpu_layers: int
-    text_params: int
+    subject: Subject
+    settings: Settings
     shares: tuple[Share, ...]
 
 
@@ -69,9 +71,8 @@ def estimate(
     rated: Rated, machine: Machine, catalog: Catalog, measured: Sequence[Measurement] = ()
 ) -> Speed:
     """Estimate the rates of a placed file, best basis first."""
-    own = [one for one in measured if _same(one, rated)]
-    if own:
-        return Speed(decode=own[-1].decode_rate, prompt=own[-1].prompt_rate, basis="measured")
+    if own := _measured(rated, measured):
+        return Speed(decode=own.decode_rate, prompt=own.prompt_rate, basis="measured")
     prompt = _prompt_rate(rated, machine, catalog)
     seconds, unknown, basis = 0.0, False, "bandwidth"
     for share in rated.shares:
@@ -90,8 +91,38 @@ def estimate(
     )
 
 
-def _same(one: Measurement, rated: Rated) -> bool:
-    return (one.size, one.quant, one.gpu_layers) == (rated.size, rated.quant, rated.gpu_layers)
+def worth(decode_rate: float, *, repack: bool) -> float:
+    """Compare the decoding of a set-up with that of others: the largest is the one for a chat."""
+    return decode_rate / (REPACK_PRICE if repack else 1)
+
+
+def fastest(measured: Iterable[Measurement], subject: Subject) -> Measurement | None:
+    """Find the set-up that a chat should use, of those in which a file was measured here.
+
+    A file that is none of the table's is told from others by its bytes, too. What another engine
+    than the last one reached counts no more.
+    """
+    own = [
+        one
+        for one in measured
+        if (one.size, one.quant) == (subject.size, subject.quant)
+        and (subject.size or one.weights_bytes == subject.file.bytes)
+    ]
+    return max(
+        (one for one in own if one.decode_rate and one.engine_version == own[-1].engine_version),
+        key=lambda one: worth(one.decode_rate or 0, repack=one.repack),
+        default=None,
+    )
+
+
+def _measured(rated: Rated, measured: Sequence[Measurement]) -> Measurement | None:
+    """Find what was measured with these very settings, else with as many layers on the cards."""
+    settings = rated.settings
+    placed = [one for one in measured if one.gpu_layers == settings.gpu_layers]
+    alike = [
+        one for one in placed if (one.threads, one.repack) == (settings.threads, settings.repack)
+    ]
+    return fastest(alike, rated.subject) or fastest(placed, rated.subject)
 
 
 def _seconds(
@@ -105,9 +136,11 @@ def _seconds(
         kind = catalog.speeds[KINDS.get(gpu.vendor, "cuda")]
         return _cost(share, kind, gpu.bandwidth_bytes_per_second), "bandwidth"
     kind = catalog.speeds["cpu"]
-    reached = [rate for one in measured if (rate := _reached(one, kind, catalog))]
+    reached = [(one, rate) for one in measured if (rate := _reached(one, kind, catalog))]
     if reached:
-        return share.bytes / reached[-1] + share.layers * kind.seconds_per_layer, "bandwidth"
+        newest = reached[-1][0].model_file
+        best = max(rate for one, rate in reached if one.model_file == newest)
+        return share.bytes / best + share.layers * kind.seconds_per_layer, "bandwidth"
     known = machine.memory.bandwidth_bytes_per_second
     if known:
         return _cost(share, kind, known), "bandwidth"
@@ -144,7 +177,7 @@ def _prompt_rate(rated: Rated, machine: Machine, catalog: Catalog) -> float | No
         model = catalog.model(row.size)
         if model is None or row.machine.casefold() not in name:
             continue
-        ratio = model.architecture.text_params / rated.text_params
+        ratio = model.architecture.text_params / rated.subject.architecture.text_params
         distance = max(ratio, 1 / ratio)
         if best is None or distance < best[0]:
             best = (distance, (row.low * row.high) ** 0.5 * ratio)

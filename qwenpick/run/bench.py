@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from qwenpick.pick.speed import worth
 from qwenpick.run.engine import Engine
 from qwenpick.run.sampling import GREEDY, Sampler
 from qwenpick.run.settings import arguments
@@ -19,14 +18,13 @@ if TYPE_CHECKING:
 
     from qwenpick.pick.wish import Settings
 
-PROMPT = 256
-"""Tokens of the prompt that is read."""
+PROMPT = 384
+"""Tokens of the prompt that is read: whole batches where a processor reads 192 at a time."""
 DECODED = 32
 """Tokens that are decoded after it."""
 CONTEXT = 2048
 _WARM = 8
 _WALKED = 1 << 30
-REPACK_PRICE = 1.1
 STEADY = 1.2
 """So much faster than the other may one of two passes be."""
 
@@ -64,23 +62,14 @@ def together(passes: Sequence[Measured]) -> Measured:
 
 
 def trials(settings: Settings, cores: int | None, *, on_host: bool) -> Iterator[Settings]:
-    """Give the set-ups that are worth a try: threads, with repacked weights and without.
-
-    Without a layer *on_host* neither makes a difference, and there is one.
-    """
+    """Give the numbers of threads that are worth a try; without a layer *on_host* there is one."""
     if not on_host:
         yield replace(settings, context=min(settings.context, CONTEXT))
         return
     counts = {settings.threads, max(1, settings.threads // 2)}
     counts |= {cores} if cores and cores <= settings.threads else set()
     for threads in sorted(counts, reverse=True):
-        for repack in (False, True):
-            yield replace(
-                settings,
-                threads=threads,
-                repack=repack,
-                context=min(settings.context, CONTEXT),
-            )
+        yield replace(settings, threads=threads, context=min(settings.context, CONTEXT))
 
 
 def measure(path: Path, settings: Settings) -> Measured:
@@ -125,6 +114,8 @@ def memory_bandwidth(threads: int, available: int) -> float:
         threads: Threads that read at once.
         available: Bytes of memory that may be used; an eighth of them is.
     """
+    import numpy as np  # noqa: PLC0415 - after the engine, which may bring a libstdc++ of its own
+
     words = min(_WALKED, available // 8) // threads // 8
     parts = [np.ones(words, np.uint64) for _ in range(threads)]
     seconds = []
@@ -137,10 +128,5 @@ def memory_bandwidth(threads: int, available: int) -> float:
 
 
 def best(found: list[Measured]) -> Measured:
-    """Give the set-up for a chat: the fastest decoding.
-
-    Repacked weights must be worth their memory, a tenth more decoding at the least.
-    """
-    return max(
-        found, key=lambda one: one.decode_rate / (REPACK_PRICE if one.settings.repack else 1)
-    )
+    """Give the set-up for a chat: the fastest decoding, if repacking is worth its memory."""
+    return max(found, key=lambda one: worth(one.decode_rate, repack=one.settings.repack))

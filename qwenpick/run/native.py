@@ -101,6 +101,9 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
     params = lib.llama_model_default_params()
     params.progress_callback = moved
     params.n_gpu_layers = arguments.n_gpu_layers
+    none = (ctypes.c_void_p * 1)()  # a list of devices ends with a null pointer
+    if not arguments.n_gpu_layers:  # else a card reads long prompts all the same
+        params.devices = ctypes.addressof(none)
     params.use_extra_bufts = arguments.use_extra_bufts
     model = lib.llama_model_load_from_file(str(path).encode(), params)
     if stops:
