@@ -161,4 +161,5 @@ def _measure(path: Path, setups: list[Settings]) -> list[Measured]:
 
 
 def _said(settings: Settings) -> str:
-    return f"{settings.threads} threads, {'repacked' if settings.repack else 'as in the file'}"
+    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
+    return f"{threads}, {'repacked' if settings.repack else 'as in the file'}"
