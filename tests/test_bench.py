@@ -141,11 +141,17 @@ def test_weights_that_would_be_repacked_for_amx_are_left_out(
 
 
 def test_a_chat_goes_on_where_an_engine_can_repack_no_more(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, k_quants: Path
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    k_quants: Path,
+    own_home: Path,
 ) -> None:
     monkeypatch.setattr(measuring, "STEADY", math.inf)
-    assert main(["bench", str(k_quants), "--threads", "1", "--repack"]) == 0
+    assert main(["bench", str(k_quants), "--threads", "1", "--no-repack"]) == 0
     capsys.readouterr()
+    kept = own_home / "home" / "measurements.json"
+    [record] = json.loads(kept.read_text(encoding="utf-8"))
+    kept.write_text(json.dumps([record | {"repack": True}]), encoding="utf-8")
     name_amx(monkeypatch)
     asked = ["chat", str(k_quants), "-p", "Hello.", "--max-tokens", "4", "--no-save", "--json"]
     assert main(asked) == 0
