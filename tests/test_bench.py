@@ -73,15 +73,27 @@ def test_of_several_set_ups_the_one_that_a_chat_uses_counts(
     asked: tuple[str, ...],
     decode: float,
 ) -> None:
+    threads = probing.probe().cpu.usable_threads
     records = [
-        RECORD | {"decode_rate": 99.0, "engine_version": "0.3.1"},
-        RECORD | {"threads": 2},
-        RECORD | {"threads": 2, "repack": True, "decode_rate": repacked},
-        RECORD | {"threads": 1, "decode_rate": 5.0},
+        RECORD | {"threads": threads, "decode_rate": 99.0, "engine_version": "0.3.1"},
+        RECORD | {"threads": threads},
+        RECORD | {"threads": threads, "repack": True, "decode_rate": repacked},
+        RECORD | {"threads": threads + 1, "decode_rate": 5.0},
     ]
     pick = recommended(capsys, own_home, records, *asked)
     assert pick["speed"]["decode"] == decode
-    assert (pick["settings"]["threads"], pick["settings"]["repack"]) == (2, decode != 8.5)
+    assert (pick["settings"]["threads"], pick["settings"]["repack"]) == (threads, decode != 8.5)
+
+
+def test_fewer_threads_are_kept_only_where_more_were_measured(
+    capsys: pytest.CaptureFixture[str], own_home: Path
+) -> None:
+    usual = probing.probe().cpu.usable_threads
+    other = RECORD | {"threads": usual + 1}
+    assert recommended(capsys, own_home, [other])["settings"]["threads"] == usual
+    slower = RECORD | {"threads": usual, "decode_rate": 8.0}
+    pick = recommended(capsys, own_home, [slower, other])
+    assert (pick["settings"]["threads"], pick["speed"]["decode"]) == (usual + 1, 8.5)
 
 
 def test_other_sizes_are_estimated_by_the_best_set_up(
@@ -147,11 +159,13 @@ def test_a_chat_goes_on_where_an_engine_can_repack_no_more(
     own_home: Path,
 ) -> None:
     monkeypatch.setattr(measuring, "STEADY", math.inf)
-    assert main(["bench", str(k_quants), "--threads", "1", "--no-repack"]) == 0
+    threads = str(probing.probe().cpu.usable_threads)
+    assert main(["bench", str(k_quants), "--threads", threads, "--no-repack"]) == 0
     capsys.readouterr()
     kept = own_home / "home" / "measurements.json"
     [record] = json.loads(kept.read_text(encoding="utf-8"))
-    kept.write_text(json.dumps([record | {"repack": True}]), encoding="utf-8")
+    repacked = record | {"repack": True, "decode_rate": 2 * record["decode_rate"]}
+    kept.write_text(json.dumps([record, repacked]), encoding="utf-8")
     name_amx(monkeypatch)
     asked = ["chat", str(k_quants), "-p", "Hello.", "--max-tokens", "4", "--no-save", "--json"]
     assert main(asked) == 0

@@ -83,8 +83,8 @@ def bench(
     question = opening.question_for(load.wish(vision=False), load_catalog())
     path, size = locate(model, quant.chosen(), question)
     demands = opening.Demands(threads=load.threads, force=load.force)
-    ways = list(_ways(path, size, question, demands))
-    checked = ways[0]
+    ways = _ways(path, size, question, demands)
+    checked = next(ways)
     from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
     from qwenpick.run import rates  # noqa: PLC0415 - the same
 
@@ -92,11 +92,13 @@ def bench(
     bandwidth = measuring.memory_bandwidth(machine.cpu.usable_threads, machine.memory.available)
     layers = checked.file.architecture.layers
     on_host = not question.budget.devices or checked.settings.gpu_layers <= layers
-    cores = machine.cpu.physical_cores
+    most = load.threads or machine.cpu.usable_threads
     setups = [
         settings
-        for way in (ways if on_host else ways[:1])
-        for settings in measuring.trials(way.settings, cores, on_host=on_host)
+        for way in ([checked, *ways] if on_host else [checked])
+        for settings in measuring.trials(
+            replace(way.settings, threads=most), machine.cpu.physical_cores, on_host=on_host
+        )
         if load.threads in (None, settings.threads)
     ]
     found = _measure(path, setups)

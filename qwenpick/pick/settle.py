@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
-from qwenpick.pick.speed import Rated, Speed, estimate, fastest
+from qwenpick.pick.speed import Rated, Speed, estimate, fastest, own
 from qwenpick.pick.wish import KvType, Settings, ubatches
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
     most = subject.architecture.context
     contexts = [wish.context] if wish.context else [*CONTEXTS, *([LAST_CONTEXT] * last_resort)]
     kv_types: list[KvType] = [wish.kv_type] if wish.kv_type else ["f16", "q8_0"]
-    tuned = fastest(question.measured, subject)
+    tuned = _tuned(subject, question)
     repack = wish.repack if wish.repack is not None else bool(tuned and tuned.repack)
     cards = bool(question.budget.devices)
     batches = (wish.ubatch,) if wish.ubatch else ubatches(repack=repack, cards=cards)
@@ -126,6 +126,18 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
             yield rung
         if repack and wish.repack is None:
             yield replace(rung, repack=False)
+
+
+def _tuned(subject: Subject, question: Question) -> Measurement | None:
+    """Find the set-up in which this file was faster here than in the usual one.
+
+    Without the usual one among them there is nothing to compare with: one chat with fewer threads
+    says nothing of more.
+    """
+    found = own(question.measured, subject)
+    usual = (question.machine.cpu.usable_threads, False)
+    compared = any((one.threads, one.repack) == usual for one in found)
+    return fastest(found) if compared else None
 
 
 def _settled(

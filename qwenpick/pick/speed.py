@@ -71,8 +71,8 @@ def estimate(
     rated: Rated, machine: Machine, catalog: Catalog, measured: Sequence[Measurement] = ()
 ) -> Speed:
     """Estimate the rates of a placed file, best basis first."""
-    if own := _measured(rated, measured):
-        return Speed(decode=own.decode_rate, prompt=own.prompt_rate, basis="measured")
+    if one := _measured(rated, measured):
+        return Speed(decode=one.decode_rate, prompt=one.prompt_rate, basis="measured")
     prompt = _prompt_rate(rated, machine, catalog)
     seconds, unknown, basis = 0.0, False, "bandwidth"
     for share in rated.shares:
@@ -96,33 +96,35 @@ def worth(decode_rate: float, *, repack: bool) -> float:
     return decode_rate / (REPACK_PRICE if repack else 1)
 
 
-def fastest(measured: Iterable[Measurement], subject: Subject) -> Measurement | None:
-    """Find the set-up that a chat should use, of those in which a file was measured here.
+def own(measured: Iterable[Measurement], subject: Subject) -> list[Measurement]:
+    """Find what was measured of a file, with the engine that measured it last.
 
-    A file that is none of the table's is told from others by its bytes, too. What another engine
-    than the last one reached counts no more.
+    A file that is none of the table's is told from others by its bytes, too.
     """
-    own = [
+    found = [
         one
         for one in measured
-        if (one.size, one.quant) == (subject.size, subject.quant)
+        if one.decode_rate
+        and (one.size, one.quant) == (subject.size, subject.quant)
         and (subject.size or one.weights_bytes == subject.file.bytes)
     ]
-    return max(
-        (one for one in own if one.decode_rate and one.engine_version == own[-1].engine_version),
-        key=lambda one: worth(one.decode_rate or 0, repack=one.repack),
-        default=None,
-    )
+    return [one for one in found if one.engine_version == found[-1].engine_version]
+
+
+def fastest(found: Iterable[Measurement]) -> Measurement | None:
+    """Find the set-up that a chat should use, None where there is none."""
+    return max(found, key=lambda one: worth(one.decode_rate or 0, repack=one.repack), default=None)
 
 
 def _measured(rated: Rated, measured: Sequence[Measurement]) -> Measurement | None:
     """Find what was measured with these very settings, else with as many layers on the cards."""
     settings = rated.settings
-    placed = [one for one in measured if one.gpu_layers == settings.gpu_layers]
+    found = own(measured, rated.subject)
+    placed = [one for one in found if one.gpu_layers == settings.gpu_layers]
     alike = [
         one for one in placed if (one.threads, one.repack) == (settings.threads, settings.repack)
     ]
-    return fastest(alike, rated.subject) or fastest(placed, rated.subject)
+    return fastest(alike) or fastest(placed)
 
 
 def _seconds(
