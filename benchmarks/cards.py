@@ -22,9 +22,9 @@ from qwenpick.hardware.probe import probe
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, Device, card_context
 from qwenpick.pick.memory import FileFacts
-from qwenpick.pick.subject import Subject
-from qwenpick.pick.wish import Settings, check_kv_type
-from qwenpick.pull.model_file import read_model
+from qwenpick.pick.profile import ModelProfile
+from qwenpick.pick.request import Settings, check_kv_type
+from qwenpick.pull.gguf.model_file import read_model
 from qwenpick.units import MIB
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Row:
         """Give what the law says; no checkpoint was made."""
         model = table.load().model(self.model.split(":")[0])
         assert model
-        subject = Subject(
+        subject = ModelProfile(
             architecture=model.architecture,
             file=FileFacts(bytes=0, weights=self.weights),
             embedding=self.embedding,

@@ -31,8 +31,8 @@ from qwenpick import units
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
 from qwenpick.pick.choose import Candidate, Candidates, choose
-from qwenpick.pick.settle import Question
-from qwenpick.pick.wish import Wish
+from qwenpick.pick.fit import PickInput
+from qwenpick.pick.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ MARKS = ("<!-- fit -->", "<!-- end of fit -->")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class EngineTrial:
     """What came of a candidate under a limit: bytes, and tokens per second."""
 
     name: str
@@ -74,8 +74,8 @@ class Row:
     """One limit: the pick for it, and the next better one, where there is one."""
 
     limit: int
-    pick: Trial
-    better: Trial | None
+    pick: EngineTrial
+    better: EngineTrial | None
 
     def line(self) -> str:
         """Say it as a row of the table."""
@@ -98,7 +98,7 @@ class Row:
         return f"| {' | '.join(cells)} |"
 
 
-def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> Trial:
+def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> EngineTrial:
     """Run a candidate without the limit and under it, in turn."""
     path = folder / "model.gguf"
     size, quant = candidate.model.size, candidate.file.quant
@@ -116,7 +116,7 @@ def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> Trial:
             rate, failed = 0.0, "killed" if error.returncode < 0 else "refused"
         under.append(rate)
     path.unlink()
-    return Trial(
+    return EngineTrial(
         name=candidate.name,
         context=candidate.settled.settings.context,
         total=candidate.settled.memory.total,
@@ -129,8 +129,8 @@ def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> Trial:
 
 def picked(limit: int) -> tuple[Candidate, Candidate | None]:
     """Give the pick for a limit, and the nearest of the better ones that were called too big."""
-    wish = Wish(use="max-performance", ram=limit)
-    question = Question(catalog=table.load(), machine=probe(), wish=wish)
+    wish = Request(use="max-performance", ram=limit)
+    question = PickInput(catalog=table.load(), machine=probe(), wish=wish)
     candidates = Candidates(question)
     pick = choose(candidates)
     if pick is None:
@@ -205,8 +205,8 @@ def read_rows(path: Path) -> list[Row]:
     return [
         Row(
             limit=row["limit"],
-            pick=Trial(**row["pick"]),
-            better=Trial(**row["better"]) if row["better"] else None,
+            pick=EngineTrial(**row["pick"]),
+            better=EngineTrial(**row["better"]) if row["better"] else None,
         )
         for row in rows
     ]

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.request import Settings
 
 PLAIN_TOKENS = 500
 """Of the test models' vocabulary so many are letters and learned words."""
@@ -67,9 +67,9 @@ def load(path: Path, settings: Settings, talk: Talk, *, cgroup: Path | None = No
 
 def main(arguments: list[str]) -> None:
     """Be that process."""
-    from qwenpick.run.checkpoints import Checkpoints  # noqa: PLC0415 - the parent needs none
-    from qwenpick.run.engine import Engine  # noqa: PLC0415 - the same
-    from qwenpick.run.settings import arguments as engine_arguments  # noqa: PLC0415 - the same
+    from qwenpick.chat.prefix_cache import Checkpoints
+    from qwenpick.engine.arguments import arguments as engine_arguments
+    from qwenpick.engine.engine import Engine
 
     path, options, asked = arguments
     settings, talk = Settings(**json.loads(options)), Talk(**json.loads(asked))
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _on_card() -> int:
-    import pynvml  # noqa: PLC0415 - after the peak was taken
+    import pynvml
 
     try:
         pynvml.nvmlInit()
@@ -114,7 +114,7 @@ def _read(engine: Any, count: int) -> int:  # noqa: ANN401 - an Engine, imported
 
 
 def _answer(engine: Any, at: int, talk: Talk) -> float:  # noqa: ANN401 - the same
-    from qwenpick.run.sampling import GREEDY, Sampler  # noqa: PLC0415 - the same
+    from qwenpick.engine.sampling import GREEDY, Sampler
 
     greedy = Sampler(engine, GREEDY)
     start = time.perf_counter()

@@ -22,9 +22,9 @@ from record import Benchmark
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
 from qwenpick.pick.memory import FileFacts, MemorySum, memory_sum, predicted_peak
-from qwenpick.pick.wish import Settings, check_kv_type
-from qwenpick.pull.model_file import read_model
-from qwenpick.pull.repack import repacked_bytes
+from qwenpick.pick.request import Settings, check_kv_type
+from qwenpick.pull.gguf.model_file import read_model
+from qwenpick.pull.gguf.repack import repacked_bytes
 from qwenpick.units import MIB
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwenpick.pull.gguf_format import TENSOR_TYPES
+from qwenpick.pull.gguf.format import TENSOR_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ _PATCH = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Eyes:
+class ProjectorShape:
     """The shape of a projector."""
 
     hidden: int
@@ -27,14 +27,14 @@ class Eyes:
     """The width of the model that it belongs to."""
 
 
-TINY = Eyes(hidden=64, ffn=128, layers=2, heads=2, out=128)
-REAL_SMALL = Eyes(hidden=768, ffn=3072, layers=12, heads=12, out=1024)
+TINY = ProjectorShape(hidden=64, ffn=128, layers=2, heads=2, out=128)
+REAL_SMALL = ProjectorShape(hidden=768, ffn=3072, layers=12, heads=12, out=1024)
 """The shape that the 0.8B's has."""
-REAL_MIDDLE = Eyes(hidden=1024, ffn=4096, layers=24, heads=16, out=2048)
+REAL_MIDDLE = ProjectorShape(hidden=1024, ffn=4096, layers=24, heads=16, out=2048)
 """The shape that the 2B's has."""
 
 
-def write(path: Path, eyes: Eyes, *, seed: int = 0) -> Path:
+def write(path: Path, eyes: ProjectorShape, *, seed: int = 0) -> Path:
     """Write a projector of the type `qwen3vl_merger` to *path*, matrices in F16."""
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_string("clip.projector_type", "qwen3vl_merger")

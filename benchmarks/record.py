@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from qwenpick.cli.stream import AnswerStream
-from qwenpick.run.events import Answer, Event, Thinking
+from qwenpick.chat.events import Answer, Event, Thinking
+from qwenpick.cli.chat.stream import AnswerStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,7 +26,7 @@ import vocabulary
 
 from qwenpick.catalog import table
 from qwenpick.catalog.model import Architecture
-from qwenpick.pull import model_file
+from qwenpick.pull.gguf import model_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,8 +22,8 @@ import shapes
 from PIL import Image
 from record import Benchmark
 
-from qwenpick.cli.eyes import read_eyes
-from qwenpick.pick.sight import encoding_bytes
+from qwenpick.app.projectors import read_projector_shape
+from qwenpick.pick.vision_memory import encoding_bytes
 from qwenpick.units import MIB
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Row:
 
 def measure(model: str, folder: Path) -> Iterator[Row]:
     """Write a model with its projector, and show it each picture of the plan."""
-    eyes = read_eyes(projector.write(folder / "mmproj-F16.gguf", EYES[model]))
+    eyes = read_projector_shape(projector.write(folder / "mmproj-F16.gguf", EYES[model]))
     path = folder / f"{model}.gguf"
     if model == "tiny":
         shapes.write(path, shapes.TINY)

@@ -20,8 +20,8 @@ import numpy as np
 from qwenpick.catalog.model import Calibration, Catalog, ReferenceRate
 from qwenpick.catalog.table import load
 from qwenpick.hardware import cards
-from qwenpick.pick.subject import of_catalog
-from qwenpick.pick.wish import Settings
+from qwenpick.pick.profile import of_catalog
+from qwenpick.pick.request import Settings
 
 PROCESSORS = {"AMD EPYC-Rome 8 threads", "4 vCPU Xeon AVX-512", "Xeon E-2176G"}
 """Rows measured on a processor whose bandwidth nobody gave: what they reach is fitted."""

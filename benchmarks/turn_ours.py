@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qwenpick.app import state
+from qwenpick.chat.conversation import Conversation
+from qwenpick.chat.events import Answer, Finished, Reading
+from qwenpick.chat.generation import Limits
+from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.engine.arguments import arguments
+from qwenpick.engine.bindings import lib
+from qwenpick.engine.engine import Engine
+from qwenpick.engine.interrupt import stopping
 from qwenpick.pick.memory import FileFacts, checkpoint_bytes, memory_sum, predicted_peak
-from qwenpick.pick.wish import Settings, ubatches
-from qwenpick.pull.model_file import read_model
-from qwenpick.run import state
-from qwenpick.run.chat import Conversation
-from qwenpick.run.engine import Engine
-from qwenpick.run.events import Answer, Finished, Reading
-from qwenpick.run.interrupt import stopping
-from qwenpick.run.manner import Manner, Speaker
-from qwenpick.run.native import lib
-from qwenpick.run.reply import Limits
-from qwenpick.run.settings import arguments
+from qwenpick.pick.request import Settings, ubatches
+from qwenpick.pull.gguf.model_file import read_model
 
 OWNER = state.Owner(model="bench", engine_version="", kv_type="f16")
 
@@ -44,9 +44,9 @@ class Ours:
         if self.talk:
             self.talk.close()
         self.engine.clear()
-        manner = Manner(overrides={"temperature": 0.0})
+        manner = GenerationConfig(overrides={"temperature": 0.0})
         budget = checkpoints * self.state_bytes
-        self.talk = Conversation(self.engine, Speaker(), manner, budget=budget)
+        self.talk = Conversation(self.engine, ModelInfo(), manner, budget=budget)
         return {}
 
     def turn(self, text: str, kept: str, *, answer: int, think: int, wait: float) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Ours:
     def bare(self, count: int) -> dict[str, Any]:
         """Decode in a plain loop of llama_decode and llama.cpp's greedy sampler."""
         self.talk.close()
-        self.talk.reader.settle()
+        self.talk.reader.fit()
         position = self.talk.reader.position
         context: Any = self.engine.handles[1]
         sampler = lib.llama_sampler_init_greedy()

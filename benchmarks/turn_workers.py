@@ -6,7 +6,7 @@ Each line on stdin is a JSON command, each answer a JSON line on stdout. It must
 that knows nothing of qwenpick, so ours is in a file of its own (turn_ours.py).
 """
 
-# ruff: noqa: PLC0415 - each engine is imported only in its own process
+
 # ruff: noqa: D102 - the commands are one line each, and named in turn_rows.py
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def shown(*arguments: str) -> str:
     """Run a command line here, and give what it writes to stdout."""
-    from qwenpick.cli.app import main
+    from qwenpick.cli.main import main
 
     written = io.StringIO()
     with contextlib.redirect_stdout(written):
@@ -33,7 +33,7 @@ def block(*arguments: str, prompt: str = "") -> str:
 
 def every_help() -> str:
     """Give the help of every command, a section each."""
-    from qwenpick.cli.app import COMMANDS
+    from qwenpick.cli.main import COMMANDS
 
     sections = [block("--help")]
     sections += [f"## {name}\n\n{block(name, '--help')}" for name in COMMANDS]
@@ -43,7 +43,7 @@ def every_help() -> str:
 
 def commands() -> str:
     """Give every command and its first line of help, as a table."""
-    from qwenpick.cli.app import COMMANDS
+    from qwenpick.cli.main import COMMANDS
 
     rows = ["| command | does |", "| --- | --- |"]
     rows += [f"| `qwenpick {name}` | {summary} |" for name, (_, summary) in COMMANDS.items()]
@@ -54,8 +54,8 @@ def models() -> str:
     """Give the four sizes: parameters, the 4-bit file, its memory at 8k and 32k, scores."""
     from qwenpick import units
     from qwenpick.catalog.table import load
-    from qwenpick.pick.subject import of_catalog
-    from qwenpick.pick.wish import Settings, ubatches
+    from qwenpick.pick.profile import of_catalog
+    from qwenpick.pick.request import Settings, ubatches
 
     batch = ubatches(repack=False, cards=False)[0]
     rows = [

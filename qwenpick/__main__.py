@@ -2,7 +2,7 @@
 
 import sys
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,7 +16,7 @@ def home() -> Path:
     try:
         if named:
             return Path(named).expanduser()
-        import platformdirs  # noqa: PLC0415 - only where it is needed
+        import platformdirs
 
         folder = Path(platformdirs.user_data_dir("qwenpick", appauthor=False)).expanduser()
     except RuntimeError:  # of expanduser: no HOME, and no user of this number

@@ -15,10 +15,10 @@ _CHILD = """
 import json, sys
 from pathlib import Path
 from qwenpick.errors import QwenpickError
-from qwenpick.pick.wish import Settings
-from qwenpick.pull.model_file import read_model
-from qwenpick.run.engine import Engine
-from qwenpick.run.settings import arguments
+from qwenpick.pick.request import Settings
+from qwenpick.pull.gguf.model_file import read_model
+from qwenpick.engine.engine import Engine
+from qwenpick.engine.arguments import arguments
 for name in sys.stdin.read().split():
     try:
         read_model(Path(name))

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import shapes
 
+from qwenpick.chat.conversation import Conversation
+from qwenpick.chat.generation import Limits
+from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.engine.arguments import arguments
+from qwenpick.engine.engine import Engine
 from qwenpick.pick.memory import checkpoint_bytes
-from qwenpick.pick.subject import CHECKPOINTS
-from qwenpick.pick.wish import Settings
-from qwenpick.run.chat import Conversation
-from qwenpick.run.engine import Engine
-from qwenpick.run.manner import Manner, Speaker
-from qwenpick.run.reply import Limits
-from qwenpick.run.settings import arguments
+from qwenpick.pick.profile import CHECKPOINTS
+from qwenpick.pick.request import Settings
 
 GREEDY = {"temperature": 0.0}
 BUDGET = CHECKPOINTS * checkpoint_bytes(shapes.TINY)
@@ -49,5 +49,5 @@ def conversation(
     """Begin a greedy conversation on an engine that is emptied first."""
     of.clear()
     limits = Limits(max_tokens=max_tokens, guard=False)
-    how = Manner(limits=limits, overrides=GREEDY, **manner)  # type: ignore[arg-type]
-    return Conversation(of, Speaker(), how, budget=budget, reuse=reuse)
+    how = GenerationConfig(limits=limits, overrides=GREEDY, **manner)  # type: ignore[arg-type]
+    return Conversation(of, ModelInfo(), how, budget=budget, reuse=reuse)

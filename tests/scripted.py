@@ -3,9 +3,9 @@
 import random
 import time
 
+from qwenpick.chat.events import Answer, Finished, Reading, Thinking, Turn
 from qwenpick.cli import render
-from qwenpick.cli.stream import AnswerStream
-from qwenpick.run.events import Answer, Finished, Reading, Thinking, Turn
+from qwenpick.cli.chat.stream import AnswerStream
 
 TEXT = """Sunlight **scatters** off *molecules*, and `blue` light scatters more than the others do.
 

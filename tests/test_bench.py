@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import shapes
 
+from qwenpick.app import loader
 from qwenpick.catalog import table
-from qwenpick.cli import opening
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
+from qwenpick.engine import bench as measuring
+from qwenpick.engine.log import Log
 from qwenpick.hardware import probe as probing
-from qwenpick.pick.wish import Wish
-from qwenpick.run import bench as measuring
-from qwenpick.run.log import Log
+from qwenpick.pick.request import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,8 +178,8 @@ def test_repacked_weights_that_do_not_fit_are_not_tried(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, k_quants: Path
 ) -> None:
     least = ["--context", "2048", "--ubatch", "64", "--threads", "1"]
-    question = opening.question_for(Wish(context=2048, ubatch=64, repack=False), table.load())
-    needed = opening.check(k_quants, None, question, opening.Demands()).memory.total
+    question = loader.question_for(Request(context=2048, ubatch=64, repack=False), table.load())
+    needed = loader.check(k_quants, None, question, loader.LoadOverrides()).memory.total
     machine = question.machine
     small = replace(machine, gpus=(), memory=replace(machine.memory, available=needed))
     monkeypatch.setattr(probing, "probe", lambda: small)

@@ -9,11 +9,11 @@ from urllib.parse import urlparse
 import pytest
 from trees import GIB, machine
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 from qwenpick.errors import UsageError
 from qwenpick.hardware import cards
-from qwenpick.hardware.imagine import imagine
 from qwenpick.hardware.machine import Gpu, Machine
+from qwenpick.hardware.override import override
 from qwenpick.hardware.probe import probe
 
 if TYPE_CHECKING:
@@ -104,44 +104,44 @@ def test_bandwidth_by_the_drivers_name(name: str, total: int, rate: float | None
 
 
 def test_ram_alone_means_no_gpu(here: Machine) -> None:
-    found = imagine(here, ram=6 * GIB, vram=None, gpus=())
+    found = override(here, ram=6 * GIB, vram=None, gpus=())
     assert found.gpus == ()
     assert (found.memory.total, found.memory.available) == (6 * GIB, 6 * GIB)
     assert found.memory.bandwidth_bytes_per_second == 50e9
 
 
 def test_a_gpu_alone_keeps_the_ram(here: Machine) -> None:
-    found = imagine(here, ram=None, vram=None, gpus=("2x RTX 3090", "RTX 3060 12GB"))
+    found = override(here, ram=None, vram=None, gpus=("2x RTX 3090", "RTX 3060 12GB"))
     assert found.memory == here.memory
     assert [gpu.name for gpu in found.gpus] == ["RTX 3090 24GB"] * 2 + ["RTX 3060 12GB"]
 
 
 def test_video_memory_alone_is_one_card_of_unknown_bandwidth(here: Machine) -> None:
-    found = imagine(here, ram=None, vram=8 * GIB, gpus=())
+    found = override(here, ram=None, vram=8 * GIB, gpus=())
     (card,) = found.gpus
     assert (card.total, card.free, card.bandwidth_bytes_per_second) == (8 * GIB, 8 * GIB, None)
     assert found.memory == here.memory
 
 
 def test_video_memory_overrides_that_of_each_card(here: Machine) -> None:
-    found = imagine(here, ram=4 * GIB, vram=8 * GIB, gpus=("2x RTX 3090",))
+    found = override(here, ram=4 * GIB, vram=8 * GIB, gpus=("2x RTX 3090",))
     assert [gpu.free for gpu in found.gpus] == [8 * GIB] * 2
     assert found.memory.available == 4 * GIB
 
 
 def test_a_machine_of_one_memory_brings_its_own(here: Machine) -> None:
-    found = imagine(here, ram=None, vram=None, gpus=("M4 16GB",))
+    found = override(here, ram=None, vram=None, gpus=("M4 16GB",))
     (gpu,) = found.gpus
     assert (gpu.unified, gpu.total, found.memory.total) == (True, 16 * GIB * 2 // 3, 16 * GIB)
     assert found.memory.bandwidth_bytes_per_second == gpu.bandwidth_bytes_per_second == 120e9
 
 
 def test_of_one_memory_exactly_what_was_named_may_be_used(here: Machine) -> None:
-    found = imagine(here, ram=12 * GIB, vram=None, gpus=("M4 16GB",))
+    found = override(here, ram=12 * GIB, vram=None, gpus=("M4 16GB",))
     assert (found.gpus[0].free, found.memory.available) == (12 * GIB, 12 * GIB)
 
 
 @pytest.mark.parametrize("gpus", [("M4 16GB", "RTX 3090"), ("0x RTX 3090",), ("99x RTX 3090",)])
 def test_what_can_not_be_built_is_refused(here: Machine, gpus: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
-        imagine(here, ram=None, vram=None, gpus=gpus)
+        override(here, ram=None, vram=None, gpus=gpus)

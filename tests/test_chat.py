@@ -16,9 +16,9 @@ import engines
 import pytest
 import shapes
 
-from qwenpick.cli.app import main
+from qwenpick.app import state
+from qwenpick.cli.main import main
 from qwenpick.errors import RunError
-from qwenpick.run import state
 
 TURN_KEYS = {
     "reply", "thinking", "tool_calls", "finish", "prompt_tokens", "cached_tokens",
@@ -56,7 +56,7 @@ def test_json_fits_the_contract(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_chat_imports_no_numpy_and_leaves_the_bindings_whole() -> None:
     script = (
-        "import sys; from qwenpick.cli.app import main;"
+        "import sys; from qwenpick.cli.main import main;"
         "code = main(['chat', sys.argv[1], '-p', 'hi', '--max-tokens', '2', '--no-save']);"
         "heavy = {'numpy', 'diskcache', 'llama_cpp', 'importlib.metadata'} & set(sys.modules);"
         "import llama_cpp; llama_cpp.Llama(sys.argv[1], n_ctx=256, verbose=False).close();"

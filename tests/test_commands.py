@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qwenpick.cli import commands
-from qwenpick.cli.slash import Slash
+from qwenpick.cli.chat import slash_table
+from qwenpick.cli.chat.slash import Slash
 from qwenpick.errors import UsageError
 
 CHAT_PAGE = Path(__file__).parent.parent / "docs" / "chat.md"
@@ -15,7 +15,7 @@ CHAT_PAGE = Path(__file__).parent.parent / "docs" / "chat.md"
 
 def test_every_command_is_done_by_a_method_and_stands_in_the_docs() -> None:
     page = CHAT_PAGE.read_text(encoding="utf-8")
-    for command in commands.COMMANDS:
+    for command in slash_table.COMMANDS:
         assert callable(getattr(Slash, "_" + command.name[1:]))
         assert f"| `{command.usage}` | {command.does} |" in page
 
@@ -31,7 +31,7 @@ def test_every_command_is_done_by_a_method_and_stands_in_the_docs() -> None:
     ],
 )
 def test_a_line_is_read(line: str, name: str, argument: str) -> None:
-    command, rest = commands.find(line)
+    command, rest = slash_table.find(line)
     assert (command.name, rest) == (name, argument)
 
 
@@ -46,5 +46,5 @@ def test_a_line_is_read(line: str, name: str, argument: str) -> None:
 )
 def test_a_slip_is_answered_with_what_is_nearest(line: str, hint: str) -> None:
     with pytest.raises(UsageError) as error:
-        commands.find(line)
+        slash_table.find(line)
     assert hint in error.value.hint

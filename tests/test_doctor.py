@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from trees import GIB, V2, machine
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 from qwenpick.hardware import checks, health
 from qwenpick.hardware.build import Build
-from qwenpick.hardware.checks import Findings, Trial, examine
+from qwenpick.hardware.checks import CheckInputs, EngineTrial, run_checks
 from qwenpick.hardware.machine import Disk, EngineBuild, Gpu, Memory
 from qwenpick.hardware.probe import probe
 
@@ -29,67 +29,67 @@ COMPILED = Build(backend="cuda", reason="", cmake="-DGGML_CUDA=on", needs=("c++"
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Findings:
+def sound(tmp_path: Path) -> CheckInputs:
     here = probe(machine(tmp_path, {}))
     here = replace(here, engine=ENGINE, disk=Disk(path="/x", free=100 * 10**9))
-    return Findings(
+    return CheckInputs(
         machine=here,
         fits=Build(backend="cpu", reason="", wheels="cpu"),
-        trial=Trial(started=True, knows_qwen35=True),
+        trial=EngineTrial(started=True, knows_qwen35=True),
         smallest=338_000_000,
         largest=9_500_000_000,
         hub="https://hub.example",
     )
 
 
-def test_a_sound_machine_has_no_complaint(sound: Findings) -> None:
-    found = examine(sound)
+def test_a_sound_machine_has_no_complaint(sound: CheckInputs) -> None:
+    found = run_checks(sound)
     assert [check.state for check in found] == ["good"] * len(found)
     assert all(check.mend is None for check in found)
 
 
-def with_machine(sound: Findings, **changes: object) -> Findings:
+def with_machine(sound: CheckInputs, **changes: object) -> CheckInputs:
     return replace(sound, machine=replace(sound.machine, **changes))
 
 
-def test_no_engine(sound: Findings) -> None:
+def test_no_engine(sound: CheckInputs) -> None:
     check = checks.engine(replace(sound, trial=None))
     assert (check.state, check.mend) == ("bad", "qwenpick engine install")
 
 
-def test_an_engine_that_crashes(sound: Findings) -> None:
-    check = checks.engine(replace(sound, trial=Trial(started=False, problem="illegal")))
+def test_an_engine_that_crashes(sound: CheckInputs) -> None:
+    check = checks.engine(replace(sound, trial=EngineTrial(started=False, problem="illegal")))
     assert check.state == "bad"
     assert "illegal" in check.found
 
 
 @pytest.mark.parametrize("knows", [True, False])
-def test_an_engine_that_is_too_old(sound: Findings, *, knows: bool) -> None:
+def test_an_engine_that_is_too_old(sound: CheckInputs, *, knows: bool) -> None:
     old = with_machine(sound, engine=replace(ENGINE, knows_qwen35=knows))
-    check = checks.engine(replace(old, trial=Trial(started=True, knows_qwen35=False)))
+    check = checks.engine(replace(old, trial=EngineTrial(started=True, knows_qwen35=False)))
     assert check.state == "bad"
     assert "too old" in check.found
 
 
-def test_a_gpu_and_an_engine_for_the_cpu(sound: Findings) -> None:
+def test_a_gpu_and_an_engine_for_the_cpu(sound: CheckInputs) -> None:
     fits = Build(backend="cuda", reason="", wheels="cu125")
     check = checks.backend(replace(with_machine(sound, gpus=(CARD,)), fits=fits))
     assert check.found == "GPU found (RTX 3090), engine built for CPU; the wheel cu125 fits"
     assert (check.state, check.mend) == ("bad", "qwenpick engine install")
 
 
-def test_a_gpu_for_which_the_engine_has_to_be_compiled(sound: Findings) -> None:
+def test_a_gpu_for_which_the_engine_has_to_be_compiled(sound: CheckInputs) -> None:
     check = checks.backend(replace(with_machine(sound, gpus=(CARD,)), fits=COMPILED))
     assert "has to be compiled for cuda" in check.found
 
 
 @pytest.mark.parametrize("backend", ["cuda", "vulkan"])
-def test_a_gpu_and_an_engine_that_drives_it(sound: Findings, backend: str) -> None:
+def test_a_gpu_and_an_engine_that_drives_it(sound: CheckInputs, backend: str) -> None:
     built = replace(ENGINE, backends=("cpu", backend))
     assert checks.backend(with_machine(sound, gpus=(CARD,), engine=built)).state == "good"
 
 
-def test_a_gpu_and_no_engine(sound: Findings) -> None:
+def test_a_gpu_and_no_engine(sound: CheckInputs) -> None:
     without = with_machine(sound, gpus=(CARD,), engine=EngineBuild(installed=False))
     assert checks.backend(without).state == "warning"
 
@@ -98,9 +98,9 @@ def test_a_gpu_and_no_engine(sound: Findings) -> None:
     ("missing", "started", "state"),
     [((), True, "good"), (("nvcc",), True, "warning"), (("c++", "nvcc"), False, "bad")],
 )
-def test_compiler(sound: Findings, missing: tuple[str, ...], started: bool, state: str) -> None:  # noqa: FBT001 - a parameter of pytest's
+def test_compiler(sound: CheckInputs, missing: tuple[str, ...], started: bool, state: str) -> None:  # noqa: FBT001 - a parameter of pytest's
     check = checks.compiler(
-        replace(sound, fits=COMPILED, missing=missing, trial=Trial(started=started))
+        replace(sound, fits=COMPILED, missing=missing, trial=EngineTrial(started=started))
     )
     assert check.state == state
     assert (check.mend is None) == (state == "good")
@@ -115,12 +115,12 @@ def test_compiler(sound: Findings, missing: tuple[str, ...], started: bool, stat
         (Memory(total=GIB // 4, available=GIB // 8), "bad"),
     ],
 )
-def test_memory(sound: Findings, memory: Memory, state: str) -> None:
+def test_memory(sound: CheckInputs, memory: Memory, state: str) -> None:
     assert checks.memory(with_machine(sound, memory=memory)).state == state
 
 
 @pytest.mark.parametrize(("used", "state"), [(0, "good"), (GIB, "warning")])
-def test_swap(sound: Findings, used: int, state: str) -> None:
+def test_swap(sound: CheckInputs, used: int, state: str) -> None:
     assert checks.swap(replace(sound, swap_used=used)).state == state
 
 
@@ -128,28 +128,28 @@ def test_swap(sound: Findings, used: int, state: str) -> None:
     ("free", "state"),
     [(None, "warning"), (10**8, "bad"), (10**9, "warning"), (10**11, "good")],
 )
-def test_space(sound: Findings, free: int | None, state: str) -> None:
+def test_space(sound: CheckInputs, free: int | None, state: str) -> None:
     found = with_machine(sound, disk=Disk(path="/x", free=free))
     assert checks.space(found).state == state
 
 
 @pytest.mark.parametrize(("kind", "state"), [("", "good"), ("a spinning disk", "warning")])
-def test_disk(sound: Findings, kind: str, state: str) -> None:
+def test_disk(sound: CheckInputs, kind: str, state: str) -> None:
     assert checks.disk(replace(sound, disk_kind=kind)).state == state
 
 
-def test_hub(sound: Findings) -> None:
+def test_hub(sound: CheckInputs) -> None:
     assert checks.hub(replace(sound, hub_problem="no route")).state == "bad"
     assert checks.hub(replace(sound, hub_problem="no route", offline=True)).state == "good"
 
 
-def test_token(sound: Findings) -> None:
+def test_token(sound: CheckInputs) -> None:
     assert checks.token(replace(sound, has_token=True)).found == "accepted"
     refused = replace(sound, has_token=True, token_problem="refused")  # noqa: S106 - a message
     assert checks.token(refused).state == "bad"
 
 
-def test_power(sound: Findings) -> None:
+def test_power(sound: CheckInputs) -> None:
     assert checks.power(replace(sound, on_battery=True)).state == "warning"
     assert checks.power(replace(sound, saves_power=True)).state == "warning"
 
@@ -180,7 +180,7 @@ def test_an_engine_that_ends_its_process_is_described(
 
 
 def test_the_engine_here_starts_and_knows_qwen35() -> None:
-    assert health.try_engine(sys.executable) == Trial(started=True, knows_qwen35=True)
+    assert health.try_engine(sys.executable) == EngineTrial(started=True, knows_qwen35=True)
 
 
 @pytest.mark.parametrize(

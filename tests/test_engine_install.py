@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from trees import machine
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 from qwenpick.errors import RunError
 from qwenpick.hardware.build import Build, Environment, commands, fitting
 from qwenpick.hardware.machine import Gpu

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from turn_rows import QUESTIONS
 
 from qwenpick.catalog.model import Sampling
+from qwenpick.chat.events import Answer, Notice, Thinking
+from qwenpick.chat.generation import ReasoningParser, RepetitionDetector
+from qwenpick.chat.prefix_cache import Checkpoints
+from qwenpick.engine import sampling
 from qwenpick.errors import RunError
-from qwenpick.pick.subject import CHECKPOINTS
-from qwenpick.run import sampling
-from qwenpick.run.checkpoints import Checkpoints
-from qwenpick.run.events import Answer, Notice, Thinking
-from qwenpick.run.reply import Loop, Splitter
+from qwenpick.pick.profile import CHECKPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ def test_a_mask_is_asked_only_after_sampling() -> None:
 @given(cuts=st.lists(st.integers(1, 6), min_size=1, max_size=40))
 def test_a_stream_is_split_the_same_however_it_is_cut(cuts: list[int]) -> None:
     text = "let me <b>think</think>\n\nThe answer < all.ENDmore"
-    split, found, at = Splitter(("END",), thinking=True), [], 0
+    split, found, at = ReasoningParser(("END",), thinking=True), [], 0
     for cut in cuts:
         found += split.feed(text[at : at + cut])
         at += cut
@@ -124,14 +124,14 @@ def test_a_stream_is_split_the_same_however_it_is_cut(cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("period", [1, 3, 40, 200])
 def test_loops_are_noticed(period: int) -> None:
-    loop = Loop()
+    loop = RepetitionDetector()
     assert not any(loop.closes(token) for token in range(1000))
     assert any(loop.closes(index % period) for index in range(5 * period + 100))
 
 
 def test_text_with_repeated_words_is_no_loop() -> None:
     engine = engines.engine(engines.tiny(), 256)
-    loop = Loop()
+    loop = RepetitionDetector()
     text = "".join(
         f"{number}. This is item {number * number} of the list.\n" for number in range(99)
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SITE = Path(sysconfig.get_path("purelib"))
-MAIN = "import sys; from qwenpick.cli.app import main; sys.exit(main())"
+MAIN = "import sys; from qwenpick.cli.main import main; sys.exit(main())"
 
 needs_tmux = pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
 

@@ -11,10 +11,10 @@ import engine_loads
 import pytest
 import shapes
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 from qwenpick.errors import RunError, UsageError
-from qwenpick.pull.gguf import read_header, read_strings
-from qwenpick.pull.model_file import read_model
+from qwenpick.pull.gguf.header import read_header, read_strings
+from qwenpick.pull.gguf.model_file import read_model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 CARD = "/sys/class/drm/card0/device"
 
@@ -158,7 +158,7 @@ def test_a_gpu_inside_an_intel_processor_shares_the_ram(tmp_path: Path) -> None:
     assert (gpu.name, gpu.unified, gpu.total) == ("Intel Iris Xe Graphics", True, None)
 
 
-def apple(values: Mapping[str, str], tmp_path: Path) -> Sources:
+def apple(values: Mapping[str, str], tmp_path: Path) -> SystemReader:
     return replace(
         machine(tmp_path, {"/proc/meminfo": meminfo(16 * GIB, 10 * GIB)}),
         platform="darwin", arch="arm64", sysctl=values.get,

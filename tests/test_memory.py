@@ -19,10 +19,10 @@ from qwenpick.catalog import table
 from qwenpick.catalog.model import Architecture, Model
 from qwenpick.pick.compute import graph_bytes
 from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak
-from qwenpick.pick.subject import of_catalog
-from qwenpick.pick.wish import KV_TYPES, UBATCHES, Settings
-from qwenpick.pull.model_file import read_model
-from qwenpick.pull.repack import repacked_bytes
+from qwenpick.pick.profile import of_catalog
+from qwenpick.pick.request import KV_TYPES, UBATCHES, Settings
+from qwenpick.pull.gguf.model_file import read_model
+from qwenpick.pull.gguf.repack import repacked_bytes
 
 MIB = 1 << 20
 

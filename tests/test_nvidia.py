@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from qwenpick.hardware import guard
+from qwenpick.hardware import isolate
 
 GIB = 1 << 30
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -110,8 +110,8 @@ def test_a_driver_that_hangs_still_has_names(driver: Path, tmp_path: Path) -> No
     information.write_text("Model: \t NVIDIA GeForce RTX 3090\nIRQ: 1\n")
     script = (
         "import pathlib; from qwenpick.hardware.probe import probe;"
-        "from qwenpick.hardware.sources import Sources;"
-        f"print(probe(Sources(root=pathlib.Path({str(tmp_path)!r}))).gpus[0])"
+        "from qwenpick.hardware.sources import SystemReader;"
+        f"print(probe(SystemReader(root=pathlib.Path({str(tmp_path)!r}))).gpus[0])"
     )
     own = {"LD_LIBRARY_PATH": str(driver), "NVML_CASE": "hangs"}
     done = subprocess.run(
@@ -123,10 +123,10 @@ def test_a_driver_that_hangs_still_has_names(driver: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("fork", [True, False])
 def test_the_guard_gives_the_answer_and_does_not_wait_for_none(*, fork: bool) -> None:
-    assert guard.answer(lambda: {"cards": [1]}, seconds=5, fork=fork) == {"cards": [1]}
+    assert isolate.call_isolated(lambda: {"cards": [1]}, seconds=5, fork=fork) == {"cards": [1]}
     start = time.monotonic()
-    with pytest.raises(guard.SilentError, match="did not answer"):
-        guard.answer(lambda: time.sleep(3), seconds=0.1, fork=fork)
+    with pytest.raises(isolate.IsolatedCallError, match="did not answer"):
+        isolate.call_isolated(lambda: time.sleep(3), seconds=0.1, fork=fork)
     assert time.monotonic() - start < 1
 
 

@@ -12,9 +12,9 @@ from qwenpick.catalog.table import load
 from qwenpick.errors import NothingFitsError
 from qwenpick.hardware.machine import Cpu, Disk, EngineBuild, Gpu, Machine, Memory
 from qwenpick.pick.choose import Candidate, Candidates, choose
-from qwenpick.pick.explain import recommend
-from qwenpick.pick.settle import Question
-from qwenpick.pick.wish import USES, Wish
+from qwenpick.pick.fit import PickInput
+from qwenpick.pick.recommendation import recommend
+from qwenpick.pick.request import USES, Request
 
 GIB, MIB = 1 << 30, 1 << 20
 CATALOG = load()
@@ -45,7 +45,7 @@ machines = st.builds(
     engine=st.just(EngineBuild(installed=False)),
 )
 wishes = st.builds(
-    Wish,
+    Request,
     use=st.sampled_from(USES),
     context=st.sampled_from([None, 4096, 32768, 131072]),
     vision=st.booleans(),
@@ -57,14 +57,14 @@ wishes = st.builds(
 sample = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
-def pick(machine: Machine, wish: Wish) -> Candidate | None:
-    return choose(Candidates(Question(catalog=CATALOG, machine=machine, wish=wish)))
+def pick(machine: Machine, wish: Request) -> Candidate | None:
+    return choose(Candidates(PickInput(catalog=CATALOG, machine=machine, wish=wish)))
 
 
 @sample
 @given(machines, wishes)
-def test_a_pick_is_within_the_budget_and_says_why(machine: Machine, wish: Wish) -> None:
-    question = Question(catalog=CATALOG, machine=machine, wish=wish)
+def test_a_pick_is_within_the_budget_and_says_why(machine: Machine, wish: Request) -> None:
+    question = PickInput(catalog=CATALOG, machine=machine, wish=wish)
     if pick(machine, wish) is None:
         with pytest.raises(NothingFitsError, match=r"\w"):
             recommend(question)
@@ -89,14 +89,14 @@ def test_a_pick_is_within_the_budget_and_says_why(machine: Machine, wish: Wish) 
 
 @sample
 @given(machines, wishes)
-def test_the_same_question_has_the_same_answer(machine: Machine, wish: Wish) -> None:
+def test_the_same_question_has_the_same_answer(machine: Machine, wish: Request) -> None:
     first, second = pick(machine, wish), pick(machine, wish)
     assert (first and first.name) == (second and second.name)
 
 
 @sample
 @given(machines, wishes, st.integers(1, 32))
-def test_more_memory_never_gives_worse_answers(machine: Machine, wish: Wish, more: int) -> None:
+def test_more_memory_never_gives_worse_answers(machine: Machine, wish: Request, more: int) -> None:
     machine = replace(machine, gpus=())
     larger = replace(
         machine.memory, available=machine.memory.available + more * GIB, total=200 * GIB
@@ -110,12 +110,12 @@ def test_more_memory_never_gives_worse_answers(machine: Machine, wish: Wish, mor
 
 @sample
 @given(machines, wishes)
-def test_a_longer_context_never_needs_less(machine: Machine, wish: Wish) -> None:
+def test_a_longer_context_never_needs_less(machine: Machine, wish: Request) -> None:
     totals = []
     for context in (4096, 8192, 65536):
         asked = replace(wish, context=context, kv_type="f16", ubatch=512)
         candidates = Candidates(
-            Question(catalog=CATALOG, machine=replace(machine, gpus=()), wish=asked)
+            PickInput(catalog=CATALOG, machine=replace(machine, gpus=()), wish=asked)
         )
         model, file, score = candidates.files[0]
         totals.append(candidates.of(model, file, score).settled.memory.total)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 from qwenpick.hardware.machine import Machine
 from qwenpick.hardware.probe import probe
-from qwenpick.hardware.sources import Sources
+from qwenpick.hardware.system_reader import SystemReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_the_page_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_probe_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from qwenpick.cli.app import main; main(['probe', '--json']);"
+        "import sys; from qwenpick.cli.main import main; main(['probe', '--json']);"
         "heavy = {'huggingface_hub', 'llama_cpp', 'numpy', 'rich', 'pynvml', 'jinja2', 'psutil'};"
         "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
     )
@@ -76,7 +76,7 @@ def test_the_disk_is_where_downloads_go(
     environment: dict[str, str], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLACE", "/place")
-    disk = probe(Sources(environment=environment)).disk
+    disk = probe(SystemReader(environment=environment)).disk
     assert disk.path == path
     assert disk.free is not None
 

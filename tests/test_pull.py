@@ -13,7 +13,7 @@ import pytest
 from hub_server import COMMIT, Hub
 from pulling import FILE, REPO
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def test_a_hub_file_comes_once_and_other_tools_find_it(
     path = Path(out.removesuffix("\n"))
     assert path.read_bytes() == hub.files[REPO][FILE].read_bytes()
     assert "2 MB" in err
-    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415 - reads HF_HOME once
+    from huggingface_hub import try_to_load_from_cache
 
     assert try_to_load_from_cache(REPO, FILE, cache_dir=tmp_path / "hf" / "hub") == str(path)
     sent = hub.sent
@@ -232,7 +232,7 @@ def test_the_catalogue_is_refreshed_from_the_hub(
     monkeypatch.setenv("QWENPICK_CATALOG", str(tmp_path / "t.json"))
     assert main(["pull", "--refresh"]) == 0
     assert "1 files" in capsys.readouterr().err
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - after the refresh
+    from qwenpick.catalog.table import load
 
     file = load().models[0].files[0]
     assert (file.bytes, file.bytes_exact, file.sha256) == (

@@ -13,7 +13,7 @@ import pytest
 from hub_server import Hub
 from pulling import FILE, REPO, TINY
 
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from qwenpick.catalog.table import PACKAGED
-from qwenpick.cli.app import main
+from qwenpick.cli.main import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from qwenpick.run import state
-from qwenpick.run.events import Answer, Finished, Reading, Thinking, Turn
+from qwenpick.app import state
+from qwenpick.chat.events import Answer, Finished, Reading, Thinking, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.run.chat import Conversation
-    from qwenpick.run.engine import Engine
-    from qwenpick.run.events import Event
+    from qwenpick.chat.conversation import Conversation
+    from qwenpick.chat.events import Event
+    from qwenpick.engine.engine import Engine
 
 OWNER = state.Owner(model="m", engine_version="1", kv_type="f16")
 TEXTS = st.sampled_from(

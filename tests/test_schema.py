@@ -12,16 +12,16 @@ import pytest
 import shapes
 from schemas import SCHEMAS
 
+from qwenpick.chat.constraint import Constraint, make_tokenizer
+from qwenpick.chat.conversation import Conversation
+from qwenpick.chat.events import Finished
+from qwenpick.chat.generation import Limits
+from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.chat.schema import read_schema
+from qwenpick.engine.arguments import arguments
+from qwenpick.engine.engine import Engine
 from qwenpick.errors import RunError, UsageError
-from qwenpick.pick.wish import Settings
-from qwenpick.run.chat import Conversation
-from qwenpick.run.constraint import Constraint, make_tokenizer
-from qwenpick.run.engine import Engine
-from qwenpick.run.events import Finished
-from qwenpick.run.manner import Manner, Speaker
-from qwenpick.run.reply import Limits
-from qwenpick.run.schema import read_schema
-from qwenpick.run.settings import arguments
+from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def _answer(
     thinking: bool,
 ) -> str:
     schema = read_schema(json.dumps(document))
-    manner = Manner(
+    manner = GenerationConfig(
         thinking=thinking,
         limits=Limits(max_tokens=tokens, think_budget=5, guard=False),
         overrides={"temperature": 1.0},
@@ -66,7 +66,7 @@ def _answer(
         mask=lambda: Constraint(schema, tokenizer),
         read_ahead=False,
     )
-    conversation = Conversation(engine, Speaker(), manner)
+    conversation = Conversation(engine, ModelInfo(), manner)
     last = list(conversation.say("Invent one, as JSON."))[-1]
     assert isinstance(last, Finished)
     schema.check(last.turn.reply)

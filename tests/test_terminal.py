@@ -17,7 +17,7 @@ import pytest
 import shapes
 from screen import COMMAND, Terminal
 
-from qwenpick.cli import commands
+from qwenpick.cli.chat import slash_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +172,7 @@ def test_every_command_is_in_help_and_completion(terminal: Terminal) -> None:
     terminal.prompt()
     terminal.type("/help", "Enter")
     seen = terminal.wait("Ctrl-T")
-    for command in commands.COMMANDS:
+    for command in slash_table.COMMANDS:
         assert command.usage in seen
     terminal.type("/expo", "Tab")
     terminal.wait("> /export")

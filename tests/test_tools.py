@@ -6,8 +6,8 @@ import random
 import pytest
 from jinja2 import Environment
 
+from qwenpick.chat.tools import ToolReader, for_template, read_tools
 from qwenpick.errors import UsageError
-from qwenpick.run.tools import ToolReader, for_template, read_tools
 
 TEMPLATE = Environment(autoescape=False).from_string(  # noqa: S701 - a chat is no web page
     """\

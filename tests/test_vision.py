@@ -15,10 +15,10 @@ import pytest
 import shapes
 from PIL import Image
 
+from qwenpick.app.projectors import read_projector_shape
 from qwenpick.catalog import table
-from qwenpick.cli.app import main
-from qwenpick.cli.eyes import read_eyes
-from qwenpick.pick.sight import encoding_bytes
+from qwenpick.cli.main import main
+from qwenpick.pick.vision_memory import encoding_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def test_memory_is_what_the_sum_says(model: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     memory = json.loads(done.stdout)["memory"]
-    law = encoding_bytes(read_eyes(model.with_name("mmproj-F16.gguf")), 300)
+    law = encoding_bytes(read_projector_shape(model.with_name("mmproj-F16.gguf")), 300)
     assert memory["buffers"]["vision"] == pytest.approx(law, abs=0.01 * 2**20)  # as it is logged
     assert memory["predicted"] == pytest.approx(memory["actual"], rel=0.03)
 

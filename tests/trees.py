@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware.sources import Sources
+from qwenpick.hardware.system_reader import SystemReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,14 +28,14 @@ def machine(
     *,
     environment: Mapping[str, str] | None = None,
     affinity: frozenset[int] | None = None,
-) -> Sources:
+) -> SystemReader:
     """Lay a machine of 64 GiB out, 60 of them available, with *files* on top."""
     plain = {"/proc/meminfo": meminfo(64 * GIB, 60 * GIB), "/proc/self/cgroup": "0::/\n"}
     for name, text in (plain | dict(files)).items():
         path = root / name.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return Sources(
+    return SystemReader(
         root=root,
         platform="linux",
         arch="x86_64",

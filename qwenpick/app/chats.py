@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from qwenpick.cli.album import Album, look_at
-from qwenpick.cli.locate import locate
-from qwenpick.cli.opening import Demands, Opened, longer_context, open_model
-from qwenpick.cli.output import say
+from msgspec import Struct
+from msgspec.structs import replace
+
+from qwenpick.app import rates, state
+from qwenpick.app import store as sessions
+from qwenpick.app.images import Images, look_at
+from qwenpick.app.loader import LoadedModel, LoadOverrides, longer_context, open_model
+from qwenpick.app.models import locate
+from qwenpick.app.store import Session
+from qwenpick.chat.constraint import masks
+from qwenpick.chat.conversation import Conversation
+from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.chat.messages import pictures_of
+from qwenpick.cli.output import status
+from qwenpick.engine.bindings import version
 from qwenpick.errors import UsageError
-from qwenpick.pull import verify
-from qwenpick.run import rates, state
-from qwenpick.run import session as sessions
-from qwenpick.run.chat import Conversation
-from qwenpick.run.constraint import masks
-from qwenpick.run.manner import Manner, Speaker
-from qwenpick.run.messages import pictures_of
-from qwenpick.run.native import version
-from qwenpick.run.session import Session
+from qwenpick.pull import digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenpick.pick.settle import Question
-    from qwenpick.run.messages import Message
-    from qwenpick.run.picture import Picture
-    from qwenpick.run.pieces import ImagePiece
-    from qwenpick.run.schema import Schema
+    from qwenpick.chat.messages import Message
+    from qwenpick.chat.schema import Schema
+    from qwenpick.engine.chunks import ImageChunk
+    from qwenpick.engine.image import Picture
+    from qwenpick.pick.fit import PickInput
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class ChatOptions(Struct, frozen=True, kw_only=True):
     """How models are opened here, the first one and those that follow."""
 
-    question: Question
-    demands: Demands
+    question: PickInput
+    demands: LoadOverrides
     keep: bool = True
     """Whether the conversation is kept on disk."""
     schema: Schema | None = None
     """What each answer must meet."""
 
 
-class ChatHost:
+class Chat:
     """Lends a conversation to the terminal, or to `-p`.
 
     Args:
@@ -54,7 +55,11 @@ class ChatHost:
     """
 
     def __init__(
-        self, opened: Opened, manner: Manner, opening: Opening, session: Session | None = None
+        self,
+        opened: LoadedModel,
+        manner: GenerationConfig,
+        opening: ChatOptions,
+        session: Session | None = None,
     ) -> None:
         self.opening = opening
         self.opened, self.label = opened, opened.label
@@ -138,7 +143,7 @@ class ChatHost:
         self.album.pictures.clear()
         self.session = self._new()
 
-    def picture(self, where: str) -> tuple[ImagePiece, str]:
+    def picture(self, where: str) -> tuple[ImageChunk, str]:
         """Take a picture in, a file or an address; gives it, and a note where it was changed.
 
         Raises:
@@ -149,7 +154,7 @@ class ChatHost:
         picture = look_at(where)
         return self.show(picture), picture.note
 
-    def show(self, picture: Picture) -> ImagePiece:
+    def show(self, picture: Picture) -> ImageChunk:
         """Take a picture in that was looked at already."""
         return self.album.show(picture)
 
@@ -170,22 +175,22 @@ class ChatHost:
         try:
             yield
         except OSError as error:
-            say(f"This conversation is not kept from here on: {error.strerror}.")
+            status(f"This conversation is not kept from here on: {error.strerror}.")
             self.opening = replace(self.opening, keep=False)
 
-    def _converse(self, opened: Opened, manner: Manner) -> Conversation:
+    def _converse(self, opened: LoadedModel, manner: GenerationConfig) -> Conversation:
         if self.opening.schema:
             manner.mask = masks(self.opening.schema, opened.engine)
-        speaker = Speaker(model=opened.model, metadata=opened.file.header.metadata)
+        speaker = ModelInfo(model=opened.model, metadata=opened.file.header.metadata)
         talk = Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
         if longer := longer_context(opened, self.opening.question):
             again = " --resume" if self.opening.keep else ""
             talk.longer = f"qwenpick chat{again} --context {longer}"
         return talk
 
-    def _album(self) -> Album:
+    def _album(self) -> Images:
         opening = self.opening
-        return Album(self.opened, opening.question, force=opening.demands.force)
+        return Images(self.opened, opening.question, force=opening.demands.force)
 
     def _take_over(self, session: Session) -> None:
         conversation = self.conversation
@@ -196,20 +201,20 @@ class ChatHost:
         if session.state_path.is_file():
             why = state.load(conversation.reader, session.state_path, self._owner())
             if why:
-                say(f"The kept state of {session.name} is not used: {why}. It is read again.")
+                status(f"The kept state of {session.name} is not used: {why}. It is read again.")
 
     def _see_again(self, messages: Sequence[Message]) -> None:
         """Show the pictures of messages to the model, and say which it can't see."""
         shown, why = self.album.again(messages)
         self.conversation.pictures = shown
         if why:
-            say(why)
+            status(why)
 
     def _owner(self) -> state.Owner:
         opened = self.opened
         eyes = self.album.projector if self._sees() else None
         return state.Owner(
-            model=verify.proven(opened.path)
+            model=digests.cached_sha256(opened.path)
             or state.model_digest(opened.path, opened.file.header.data_offset),
             engine_version=version(),
             kv_type=opened.settings.kv_type,

@@ -6,21 +6,21 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwenpick.cli.eyes import check_room
-from qwenpick.cli.locate import locate_projector
+from qwenpick.app.models import locate_projector
+from qwenpick.app.projectors import check_room
+from qwenpick.chat.messages import pictures_of
 from qwenpick.errors import QwenpickError
-from qwenpick.run.messages import pictures_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qwenpick.cli.opening import Opened
-    from qwenpick.pick.settle import Question
-    from qwenpick.run.messages import Message
-    from qwenpick.run.picture import Picture
-    from qwenpick.run.pieces import ImagePiece
-    from qwenpick.run.session import Session
-    from qwenpick.run.vision import Projector
+    from qwenpick.app.loader import LoadedModel
+    from qwenpick.app.store import Session
+    from qwenpick.chat.messages import Message
+    from qwenpick.engine.chunks import ImageChunk
+    from qwenpick.engine.image import Picture
+    from qwenpick.engine.vision import Projector
+    from qwenpick.pick.fit import PickInput
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _LARGEST_SENT = 32 << 20
@@ -44,16 +44,16 @@ def look_at(where: str) -> Picture:
         UsageError: It is no picture, or not there.
         PullError: The address can't be reached.
     """
-    from qwenpick.run import picture  # noqa: PLC0415 - Pillow costs 60 ms
+    from qwenpick.engine import image
 
     if not is_address(where):
-        return picture.read(Path(where.removeprefix("file://")).expanduser())
-    from qwenpick.pull.web import fetch  # noqa: PLC0415 - the hub's library costs 0.3 s
+        return image.read(Path(where.removeprefix("file://")).expanduser())
+    from qwenpick.pull.sources.web import fetch
 
-    return picture.decode(fetch(where, largest=_LARGEST_SENT), where)
+    return image.decode(fetch(where, largest=_LARGEST_SENT), where)
 
 
-class Album:
+class Images:
     """All pictures of a conversation, and the projector through which its model sees them.
 
     Args:
@@ -62,7 +62,7 @@ class Album:
         force: Whether pictures are shown though they do not fit.
     """
 
-    def __init__(self, opened: Opened, question: Question, *, force: bool) -> None:
+    def __init__(self, opened: LoadedModel, question: PickInput, *, force: bool) -> None:
         self._opened, self._question, self._force = opened, question, force
         self._projector: Projector | None = None
         self.projector: Path | None = None
@@ -76,7 +76,7 @@ class Album:
         """Bytes of the buffer that encoding the first picture took, as the library said."""
         return self._projector.compute_bytes if self._projector else 0
 
-    def show(self, picture: Picture) -> ImagePiece:
+    def show(self, picture: Picture) -> ImageChunk:
         """Make a piece for the prompt of a picture.
 
         Raises:
@@ -88,7 +88,7 @@ class Album:
         self.largest = max(self.largest, piece.n_tokens)
         return piece
 
-    def again(self, messages: Iterable[Message]) -> tuple[dict[str, ImagePiece], str]:
+    def again(self, messages: Iterable[Message]) -> tuple[dict[str, ImageChunk], str]:
         """Show the pictures of earlier messages; gives what was shown, and why not the rest."""
         keys = [key for message in messages for key in pictures_of(message)]
         shown, gone = {}, 0
@@ -124,7 +124,7 @@ class Album:
             self._projector = None
 
     def _open(self) -> Projector:
-        from qwenpick.run.vision import Projector  # noqa: PLC0415 - needs the engine
+        from qwenpick.engine.vision import Projector
 
         opened, question = self._opened, self._question
         file = self.projector = locate_projector(opened.path, opened.reference, question)
@@ -140,7 +140,7 @@ class Album:
         data = session.picture(key)
         if data is None:
             return
-        from qwenpick.run.picture import decode  # noqa: PLC0415 - Pillow costs 60 ms
+        from qwenpick.engine.image import decode
 
         try:
             picture = decode(data, key)

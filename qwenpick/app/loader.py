@@ -1,15 +1,17 @@
-"""From a model's file to an engine that runs it: settle its settings, load it."""
+"""From a model's file to an engine that runs it: fit its settings, load it."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
+
 from qwenpick import units
-from qwenpick.cli.eyes import read_eyes
-from qwenpick.cli.locate import locate_projector
-from qwenpick.cli.output import say
+from qwenpick.app.models import locate_projector
+from qwenpick.app.projectors import read_projector_shape
+from qwenpick.cli.output import status
 from qwenpick.cli.progress import Loading
 from qwenpick.errors import RepackError, RunError
 from qwenpick.pull.reference import Size
@@ -18,20 +20,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwenpick.catalog.model import Catalog, Model
+    from qwenpick.engine.engine import Engine
     from qwenpick.hardware.machine import Machine
+    from qwenpick.pick.fit import Fit, PickInput
     from qwenpick.pick.memory import MemorySum
-    from qwenpick.pick.settle import Question, Settled
-    from qwenpick.pick.sight import Eyes
-    from qwenpick.pick.wish import Settings, Wish
-    from qwenpick.pull.model_file import ModelFile
-    from qwenpick.run.engine import Engine
+    from qwenpick.pick.request import Request, Settings
+    from qwenpick.pick.vision_memory import ProjectorShape
+    from qwenpick.pull.gguf.model_file import ModelFile
 
 _BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
              "intel": {"sycl", "vulkan"}}  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class Prepared(Struct, frozen=True, kw_only=True):
     """A model file that the engine may be given, and the settings for it."""
 
     path: Path
@@ -39,7 +40,7 @@ class Checked:
     model: Model | None
     settings: Settings
     memory: MemorySum
-    eyes: Eyes | None = None
+    eyes: ProjectorShape | None = None
     """The projector, where pictures are in the sum."""
 
     @property
@@ -64,19 +65,18 @@ class Checked:
 
     def settings_json(self) -> dict[str, Any]:
         """Give the `settings` part of a document."""
-        return asdict(self.settings)
+        document: dict[str, Any] = to_builtins(self.settings)
+        return document
 
 
-@dataclass(frozen=True, kw_only=True)
-class Opened(Checked):
+class LoadedModel(Prepared, frozen=True, kw_only=True):
     """A model that is loaded."""
 
     engine: Engine
     load_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demands:
+class LoadOverrides(Struct, frozen=True, kw_only=True):
     """What the command line demands of the settings, besides the wish."""
 
     threads: int | None = None
@@ -91,29 +91,29 @@ def drivable(machine: Machine) -> Machine:
     return replace(machine, gpus=gpus)
 
 
-def question_for(wish: Wish, catalog: Catalog) -> Question:
+def question_for(wish: Request, catalog: Catalog) -> PickInput:
     """Ask about this machine, as the installed engine can use it."""
-    from qwenpick.hardware import measured  # noqa: PLC0415 - not needed for --help
-    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - psutil costs 25 ms
-    from qwenpick.pick.settle import Question  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware import measurements
+    from qwenpick.hardware.probe import probe
+    from qwenpick.pick.fit import PickInput
 
     machine = drivable(probe())
-    return Question(catalog=catalog, machine=machine, wish=wish, measured=measured.load())
+    return PickInput(catalog=catalog, machine=machine, wish=wish, measured=measurements.load())
 
 
-def check(path: Path, size: str | None, question: Question, demands: Demands) -> Checked:
-    """Check a file, and settle its settings.
+def check(path: Path, size: str | None, question: PickInput, demands: LoadOverrides) -> Prepared:
+    """Check a file, and fit its settings.
 
     Raises:
         RunError: It is broken, or does not fit this machine.
     """
-    from qwenpick.pull.model_file import read_model  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pull.gguf.model_file import read_model
 
     file = read_model(path)
     model = _recognise(file, size, question.catalog)
     eyes = None
     if question.wish.vision:
-        eyes = read_eyes(locate_projector(path, _reference(model, file.quant), question))
+        eyes = read_projector_shape(locate_projector(path, _reference(model, file.quant), question))
     settled = _settle(file, model, question, eyes)
     settings = settled.settings
     if not settled.fits and not demands.force:
@@ -125,13 +125,15 @@ def check(path: Path, size: str | None, question: Question, demands: Demands) ->
         )
     if demands.threads is not None:
         settings = replace(settings, threads=demands.threads)
-    return Checked(
+    return Prepared(
         path=path, file=file, model=model, settings=settings, memory=settled.memory, eyes=eyes
     )
 
 
-def open_model(path: Path, size: str | None, question: Question, demands: Demands) -> Opened:
-    """Check a file, settle its settings, and load it.
+def open_model(
+    path: Path, size: str | None, question: PickInput, demands: LoadOverrides
+) -> LoadedModel:
+    """Check a file, fit its settings, and load it.
 
     Weights that were to be repacked because it was the fastest when it was measured stay as they
     are where this engine can't do it.
@@ -145,15 +147,15 @@ def open_model(path: Path, size: str | None, question: Question, demands: Demand
     except RepackError as error:
         if question.wish.repack is not None:
             raise
-        say(f"{error.message} They stay as they are in the file.")
+        status(f"{error.message} They stay as they are in the file.")
     as_they_are = replace(question, wish=replace(question.wish, repack=False))
     return _load(check(path, size, as_they_are, demands))
 
 
-def _load(checked: Checked) -> Opened:
-    from qwenpick.run.engine import Engine  # noqa: PLC0415 - it loads the engine's library
-    from qwenpick.run.interrupt import noting  # noqa: PLC0415 - the same
-    from qwenpick.run.settings import arguments  # noqa: PLC0415 - the same
+def _load(checked: Prepared) -> LoadedModel:
+    from qwenpick.engine.arguments import arguments
+    from qwenpick.engine.engine import Engine
+    from qwenpick.engine.interrupt import noting
 
     started = time.perf_counter()
     line = Loading(checked.label)
@@ -167,7 +169,7 @@ def _load(checked: Checked) -> Opened:
             engine = Engine(checked.path, arguments(checked.settings), watch=watch)
     finally:
         line.end()
-    return Opened(
+    return LoadedModel(
         path=checked.path,
         file=checked.file,
         model=checked.model,
@@ -184,7 +186,7 @@ def _reference(model: Model | None, quant: str) -> Size | None:
     return Size(size=model.size, quant=quant) if model and model.file(quant) else None
 
 
-def longer_context(opened: Opened, question: Question) -> int | None:
+def longer_context(opened: LoadedModel, question: PickInput) -> int | None:
     """Give twice the context, or all that the model has, where the sum says that it fits."""
     context = min(2 * opened.settings.context, opened.file.architecture.context)
     if context <= opened.settings.context:
@@ -208,16 +210,18 @@ def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | N
     return None
 
 
-def _settle(file: ModelFile, model: Model | None, question: Question, eyes: Eyes | None) -> Settled:
-    from qwenpick.pick.memory import FileFacts  # noqa: PLC0415 - not needed for --help
-    from qwenpick.pick.settle import settle  # noqa: PLC0415 - the same
-    from qwenpick.pick.sight import vision_bytes  # noqa: PLC0415 - the same
-    from qwenpick.pick.subject import Subject  # noqa: PLC0415 - the same
-    from qwenpick.pull.repack import repacked_bytes  # noqa: PLC0415 - the same
+def _settle(
+    file: ModelFile, model: Model | None, question: PickInput, eyes: ProjectorShape | None
+) -> Fit:
+    from qwenpick.pick.fit import fit
+    from qwenpick.pick.memory import FileFacts
+    from qwenpick.pick.profile import ModelProfile
+    from qwenpick.pick.vision_memory import vision_bytes
+    from qwenpick.pull.gguf.repack import repacked_bytes
 
     tensors = file.tensors
     weights = sum(tensor.bytes for tensor in tensors)
-    subject = Subject(
+    subject = ModelProfile(
         architecture=file.architecture,
         file=FileFacts(
             bytes=file.header.file_bytes,
@@ -230,4 +234,4 @@ def _settle(file: ModelFile, model: Model | None, question: Question, eyes: Eyes
         size=model.size if model else None,
         quant=file.quant,
     )
-    return settle(subject, question, last_resort=True)
+    return fit(subject, question, last_resort=True)

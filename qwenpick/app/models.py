@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from qwenpick import units
-from qwenpick.cli.output import ask, say
+from qwenpick.cli.output import ask, status
 from qwenpick.errors import EngineMissingError, PullError, RunError, UsageError
 from qwenpick.pull.reference import Demo, Size, parse
 
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qwenpick.hardware.machine import EngineBuild
-    from qwenpick.pick.explain import Recommendation
-    from qwenpick.pick.settle import Question
+    from qwenpick.pick.fit import PickInput
+    from qwenpick.pick.recommendation import Recommendation
     from qwenpick.pull.reference import Reference
 
 _INSTALL = "Type: qwenpick engine install"
 
 
 def locate(
-    model: str | None, quant: str | None, question: Question, *, yes: bool = False
+    model: str | None, quant: str | None, question: PickInput, *, yes: bool = False
 ) -> tuple[Path, str | None]:
     """Find the file of a MODEL, without one that of the pick; gives the size, too.
 
@@ -35,7 +36,7 @@ def locate(
         RunError: There is no engine here that could run it.
         PullError: It could not be pulled, or was not wanted.
     """
-    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pull import local
 
     reference, picked = _reference(model, quant, question)
     _check_engine(question.machine.engine, reference)
@@ -55,13 +56,13 @@ def locate(
 
 
 def locate_or_demo(
-    model: str | None, quant: str | None, question: Question, *, yes: bool
+    model: str | None, quant: str | None, question: PickInput, *, yes: bool
 ) -> tuple[Path, str | None]:
     """Find a file as `locate` does; where no hub can be reached, offer the demo, or name it.
 
     `--yes` does not stand for another model than the one that was asked for.
     """
-    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pull import local
 
     try:
         return locate(model, quant, question, yes=yes)
@@ -70,7 +71,7 @@ def locate_or_demo(
             raise
         demo = local.demo()
         if demo and not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            say(error.message)
+            status(error.message)
             if ask("Talk to the demo model instead?", yes=False):
                 return demo, None
         get = "qwenpick chat demo" if demo else 'pip install "qwenpick[demo]"'
@@ -79,7 +80,7 @@ def locate_or_demo(
 
 
 def locate_projector(
-    path: Path, reference: Reference | None, question: Question, *, yes: bool = False
+    path: Path, reference: Reference | None, question: PickInput, *, yes: bool = False
 ) -> Path:
     """Find the projector of a model's file: beside it, else its size's, pulled after a question.
 
@@ -94,7 +95,7 @@ def locate_projector(
         UsageError: There is no terminal to ask on.
         PullError: It could not be pulled, or was not wanted.
     """
-    from qwenpick.pull import local  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pull import local
 
     if beside := sorted(path.parent.glob("mmproj*.gguf")):
         return beside[0]
@@ -113,12 +114,12 @@ def locate_projector(
 
 
 def _reference(
-    model: str | None, quant: str | None, question: Question
+    model: str | None, quant: str | None, question: PickInput
 ) -> tuple[Reference, Recommendation | None]:
     """Read a MODEL; without one, take the pick, and give the words beside it."""
     if model:
         return parse(model, quant, question.catalog), None
-    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pick.recommendation import recommend
 
     answer = recommend(question)
     pick = Size(size=answer.pick.model.size, quant=answer.pick.file.quant)
@@ -140,27 +141,27 @@ def _check_engine(engine: EngineBuild, reference: Reference) -> None:
 
 def _show(answer: Recommendation) -> None:
     """Show a pick in three lines: which, what it takes, and why."""
-    from qwenpick.cli import recommend_page  # noqa: PLC0415 - rich costs 40 ms
+    from qwenpick.cli.pages import recommend_page
 
-    say(f"{answer.pick.model.name}  {answer.pick.file.quant}")
-    say(recommend_page.facts(answer))
-    say(recommend_page.sentence(answer.reason))
+    status(f"{answer.pick.model.name}  {answer.pick.file.quant}")
+    status(recommend_page.facts(answer))
+    status(recommend_page.sentence(answer.reason))
 
 
-def _pull(reference: Reference, question: Question, *, yes: bool, what: str = "") -> Path:
+def _pull(reference: Reference, question: PickInput, *, yes: bool, what: str = "") -> Path:
     """Pull a file after a question, which *what* begins where it is about a part of it."""
-    from qwenpick.cli.progress import Progress  # noqa: PLC0415 - only where bytes move
-    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - the same
+    from qwenpick.cli.progress import Progress
+    from qwenpick.pull import download, planner
 
     watch = Progress()
     try:
-        errand = prepare.Errand(watch=watch, vision=question.wish.vision)
-        plan = prepare.make_plan(reference, question.catalog, errand)
+        errand = planner.PullOptions(watch=watch, vision=question.wish.vision)
+        plan = planner.make_plan(reference, question.catalog, errand)
         size = units.download(plan.missing)
         gone = f"{what}{plan.title} is not here."
         gone = gone[0].upper() + gone[1:]
         if not ask(f"{gone} Fetch {size}?", yes=yes):
             raise PullError(gone, hint="Talk to another: qwenpick list")
-        return bring.carry_out(plan, prepare.source_of("hf"), watch).path
+        return download.download(plan, planner.source_of("hf"), watch).path
     finally:
         watch.end()

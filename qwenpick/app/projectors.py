@@ -10,17 +10,17 @@ from qwenpick.errors import RunError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.pick.sight import Eyes
+    from qwenpick.pick.vision_memory import ProjectorShape
 
 
-def read_eyes(projector: Path) -> Eyes:
+def read_projector_shape(projector: Path) -> ProjectorShape:
     """Read a projector's shape from its header.
 
     Raises:
         RunError: It is broken, or no projector.
     """
-    from qwenpick.pick.sight import Eyes  # noqa: PLC0415 - not needed for --help
-    from qwenpick.pull.gguf import read_header  # noqa: PLC0415 - the same
+    from qwenpick.pick.vision_memory import ProjectorShape
+    from qwenpick.pull.gguf.header import read_header
 
     header = read_header(projector)
     names = {
@@ -28,7 +28,7 @@ def read_eyes(projector: Path) -> Eyes:
         "out": "projection_dim", "patch": "patch_size",
     }  # fmt: skip
     shape = {slot: header.count(f"clip.vision.{key}") for slot, key in names.items()}
-    return Eyes(weights=sum(tensor.bytes for tensor in header.tensors), **shape)
+    return ProjectorShape(weights=sum(tensor.bytes for tensor in header.tensors), **shape)
 
 
 def check_room(projector: Path, left: int) -> None:
@@ -37,9 +37,9 @@ def check_room(projector: Path, left: int) -> None:
     Raises:
         RunError: They do not.
     """
-    from qwenpick.pick.sight import vision_bytes  # noqa: PLC0415 - not needed for --help
+    from qwenpick.pick.vision_memory import vision_bytes
 
-    needed = vision_bytes(read_eyes(projector))
+    needed = vision_bytes(read_projector_shape(projector))
     if needed > left:
         raise RunError(
             f"Pictures take {units.memory(needed)}, and {units.memory(max(left, 0))} are left.",

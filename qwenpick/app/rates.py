@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware import measured
+from msgspec.structs import replace
+
+from qwenpick.engine.bindings import version
+from qwenpick.hardware import measurements
 from qwenpick.hardware.machine import Measurement
-from qwenpick.run.native import version
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.pick.wish import Settings
-    from qwenpick.run.events import Turn
+    from qwenpick.chat.events import Turn
+    from qwenpick.pick.request import Settings
 
 _ENOUGH_READ, _ENOUGH_WRITTEN = 128, 16
 """Tokens from which a turn's rates stand for something."""
@@ -51,8 +52,8 @@ def keep(  # noqa: PLR0913 - the parts of one record
         engine_version=version(),
         taken=dt.datetime.now().astimezone().date().isoformat(),
     )
-    before = next((one for one in measured.load() if one.key == record.key), record)
-    measured.keep(
+    before = next((one for one in measurements.load() if one.key == record.key), record)
+    measurements.keep(
         replace(
             record,
             prompt_rate=_moved(before.prompt_rate, record.prompt_rate, weight),

@@ -18,17 +18,18 @@ import hashlib
 import json
 import mmap
 import os
-from dataclasses import asdict, dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.run.pieces import ImagePiece, Piece, TextPiece
+from msgspec import Struct, to_builtins
+
+from qwenpick.engine.chunks import Chunk, ImageChunk, TextChunk
 
 if TYPE_CHECKING:
     from io import BufferedRandom
     from pathlib import Path
 
-    from qwenpick.run.checkpoints import Reader
+    from qwenpick.chat.prefix_cache import PrefixCache
 
 _FORMAT = 2
 _HEAD = 1024
@@ -36,8 +37,7 @@ _BLOCK = 1 << 20
 _SAMPLES, _SAMPLE = 64, 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(Struct, frozen=True, kw_only=True):
     """What a state belongs to: with anything else it would be nonsense."""
 
     model: str
@@ -63,7 +63,7 @@ def model_digest(path: Path, header_bytes: int) -> str:
     return digest.hexdigest()
 
 
-def save(reader: Reader, path: Path, owner: Owner) -> bool:
+def save(reader: PrefixCache, path: Path, owner: Owner) -> bool:
     """Write the state where *reader* can go back to; false where there is nothing to keep.
 
     The file is there whole or not at all: written beside, synced, renamed.
@@ -71,7 +71,7 @@ def save(reader: Reader, path: Path, owner: Owner) -> bool:
     Raises:
         OSError: It can't be written.
     """
-    reader.settle()
+    reader.fit()
     if not reader.content:
         return False
     fresh = path.with_suffix(".new")
@@ -84,7 +84,7 @@ def save(reader: Reader, path: Path, owner: Owner) -> bool:
     return True
 
 
-def _write(file: BufferedRandom, reader: Reader, owner: Owner) -> None:
+def _write(file: BufferedRandom, reader: PrefixCache, owner: Owner) -> None:
     count, checkpoint = next(reader.checkpoints.below(len(reader.content) - 1), (None, b""))
     size = reader.engine.state_bytes(whole=True)
     about = {"state": size, "checkpoint": count, "pieces": list(map(_to_json, reader.content))}
@@ -101,14 +101,14 @@ def _write(file: BufferedRandom, reader: Reader, owner: Owner) -> None:
         body[middle:] = checkpoint
         mapped.flush()
         proof = {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    head = json.dumps(asdict(owner) | proof).encode()
+    head = json.dumps(to_builtins(owner) | proof).encode()
     file.seek(0)
     file.write(head.ljust(_HEAD - 1) + b"\n")
     file.flush()
     os.fsync(file.fileno())
 
 
-def load(reader: Reader, path: Path, owner: Owner) -> str | None:
+def load(reader: PrefixCache, path: Path, owner: Owner) -> str | None:
     """Give *reader* the state at *path*; says why not, None where it worked."""
     try:
         mapped = _checked(path, owner)
@@ -137,7 +137,7 @@ def _checked(path: Path, owner: Owner) -> mmap.mmap:
         with path.open("rb") as file:
             head = json.loads(file.read(_HEAD))
             length, digest = head.pop("length"), head.pop("sha256")
-            if head != asdict(owner):
+            if head != to_builtins(owner):
                 raise _UnfitError("it is of another model, engine or setting")
             if os.fstat(file.fileno()).st_size != _HEAD + length:
                 raise _UnfitError("it is cut short")
@@ -151,16 +151,16 @@ def _checked(path: Path, owner: Owner) -> mmap.mmap:
     return mapped
 
 
-def _to_json(piece: Piece) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(piece, TextPiece):
+def _to_json(piece: Chunk) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(piece, TextChunk):
         return list(piece.tokens)
     return {"key": piece.key, "n_tokens": piece.n_tokens, "n_pos": piece.n_pos}
 
 
-def _from_json(value: Any) -> Piece:  # noqa: ANN401 - JSON
+def _from_json(value: Any) -> Chunk:  # noqa: ANN401 - JSON
     if isinstance(value, list):
-        return TextPiece(tuple(value))
-    return ImagePiece(**value, reader=_gone)
+        return TextChunk(tuple(value))
+    return ImageChunk(**value, reader=_gone)
 
 
 def _gone(_position: int) -> None:

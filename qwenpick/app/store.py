@@ -1,4 +1,4 @@
-"""Kept conversations: messages as JSON, one folder each, the engine's state beside them.
+"""Saved conversations: messages as JSON, one folder each, the engine's state beside them.
 
     QWENPICK_HOME/sessions/NAME/messages.json
     QWENPICK_HOME/sessions/NAME/KEY.png         each picture that was shown
@@ -18,13 +18,14 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, field, to_builtins
+
+from qwenpick.chat.messages import text_of
 from qwenpick.errors import UsageError
-from qwenpick.home import home
-from qwenpick.run.messages import text_of
+from qwenpick.files import home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,7 @@ STATES = 5
 _MESSAGES, _STATE = "messages.json", "state"
 
 
-@dataclass(slots=True, kw_only=True)
-class Session:
+class Session(Struct, kw_only=True):
     """A conversation as it is kept."""
 
     name: str
@@ -64,7 +64,7 @@ class Session:
         """Write the messages, whole or not at all; a conversation without a name gets one."""
         self.updated = _now().isoformat(timespec="seconds")
         self.name = self.name or _new_name(self.title)
-        document = json.dumps(asdict(self), ensure_ascii=False, indent=1)
+        document = json.dumps(to_builtins(self), ensure_ascii=False, indent=1)
         _write(_folder(self.name) / _MESSAGES, document.encode())
 
     def rename(self, name: str) -> None:

@@ -5,15 +5,15 @@ Facts are the same for the catalogue's sizes and for any GGUF whose header was r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Architecture:
+class Architecture(Struct, frozen=True, kw_only=True):
     """The shape of a text model, counted as config.json and a GGUF header count it.
 
     A hybrid (Qwen3.5) has `full_attention_layers` with a KV cache, and the rest of
@@ -46,8 +46,7 @@ class Architecture:
         return self.layers - self.full_attention_layers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsFile:
+class WeightsFile(Struct, frozen=True, kw_only=True):
     """One GGUF file of a size: a quantisation, its bytes, its proof."""
 
     quant: str
@@ -57,8 +56,7 @@ class WeightsFile:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Projector:
+class Projector(Struct, frozen=True, kw_only=True):
     """The vision projector of a size."""
 
     name: str
@@ -68,8 +66,7 @@ class Projector:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
+class Sampling(Struct, frozen=True, kw_only=True):
     """Sampling values, as a model's makers give them."""
 
     temperature: float
@@ -79,8 +76,7 @@ class Sampling:
     presence_penalty: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
+class Alternative(Struct, frozen=True, kw_only=True):
     """The same size from another repository: files that carry the MTP block."""
 
     repo: str
@@ -89,8 +85,7 @@ class Alternative:
     files: tuple[WeightsFile, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Struct, frozen=True, kw_only=True):
     """One size of the catalogue."""
 
     size: str
@@ -115,8 +110,7 @@ class Model:
         return next((file for file in self.files if file.quant.casefold() == wanted), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReferenceRate:
+class ReferenceRate(Struct, frozen=True, kw_only=True):
     """A rate that somebody measured, in tokens per second."""
 
     machine: str
@@ -126,8 +120,7 @@ class ReferenceRate:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
+class Calibration(Struct, frozen=True, kw_only=True):
     """What a kind of device reaches: see pick/speed.py."""
 
     efficiency: float
@@ -137,8 +130,7 @@ class Calibration:
     """Bytes per second where a machine's own are unknown; of processors only."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Catalog:
+class Catalog(Struct, frozen=True, kw_only=True):
     """The table: the sizes, what quantising costs, and what others measured."""
 
     models: tuple[Model, ...]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.home import home
+from msgspec.structs import replace
+
+from qwenpick.files import home
 
 if TYPE_CHECKING:
     from pathlib import Path

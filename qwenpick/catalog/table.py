@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import fields
 
 from qwenpick.catalog.model import (
     Alternative,
@@ -97,7 +98,7 @@ def _model(size: str, entry: dict[str, Any], scores: dict[str, Any]) -> Model:
         if projector
         else None,
         sampling={
-            mode: Sampling(**{slot.name: values[slot.name] for slot in fields(Sampling)})
+            mode: Sampling(**{name: values[name] for name in Sampling.__struct_fields__})
             for mode, values in entry["sampling"].items()
         },
         thinking_default=bool(entry["thinking_default"]),
@@ -128,7 +129,7 @@ def _architecture(entry: dict[str, Any], size: str) -> Architecture:
     """Read a shape; `mtp_layers` stays 0, since the listed files leave that block out."""
     values: dict[str, Any] = {}
     for slot in fields(Architecture):
-        if slot.name == "mtp_layers" or (slot.name not in entry and slot.default is not MISSING):
+        if slot.name == "mtp_layers" or (slot.name not in entry and not slot.required):
             continue
         value = entry[slot.name]
         flag = slot.name == "tied_embeddings"

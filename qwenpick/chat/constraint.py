@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from llguidance import LLTokenizer
 
-    from qwenpick.run.schema import Schema
-    from qwenpick.run.vocabulary import Vocabulary
+    from qwenpick.chat.schema import Schema
+    from qwenpick.engine.vocabulary import Vocabulary
 
 
 class _Wrapper:
@@ -43,7 +43,7 @@ class _Wrapper:
 
 def make_tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     """Make llguidance's view of a model's vocabulary; about a second for Qwen3.5's."""
-    from llguidance import LLTokenizer  # noqa: PLC0415 - 20 ms, and only --schema needs it
+    from llguidance import LLTokenizer
 
     wrapper: Any = _Wrapper(vocabulary)
     ends = [token for token in wrapper.special_token_ids if vocabulary.ends(token)]
@@ -62,18 +62,18 @@ class Constraint:
     """
 
     def __init__(self, schema: Schema, tokenizer: LLTokenizer) -> None:
-        from llguidance import LLMatcher  # noqa: PLC0415 - only --schema needs it
+        from llguidance import LLMatcher
 
         self._matcher = LLMatcher(tokenizer, schema.grammar, log_level=0)
         self._raise_error()
 
     def allows(self, token: int) -> bool:
         """Say whether *token* may come next."""
-        return self._matcher.validate_tokens([token]) == 1
+        return bool(self._matcher.validate_tokens([token]) == 1)
 
     def mask(self, logits: memoryview[float]) -> None:
         """Set the logits of all tokens that may not come next to minus infinity."""
-        import numpy as np  # noqa: PLC0415 - 13 MiB and 60 ms, and only a refusal needs it
+        import numpy as np
 
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         allowed = np.unpackbits(bits, bitorder="little", count=len(logits)).astype(bool)

@@ -12,26 +12,27 @@ and the rest is read as the template has it. So a turn's prompt depends on the m
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.run.ahead import Ahead
-from qwenpick.run.checkpoints import Reader
-from qwenpick.run.engine import StoppedError
-from qwenpick.run.events import Answer, Event, Finished, Notice, Reading, Turn
-from qwenpick.run.manner import Manner, Meter, Speaker
-from qwenpick.run.messages import pictures_of, text_of, with_pictures
-from qwenpick.run.reply import Reply
-from qwenpick.run.sampling import Sampler, values_for
-from qwenpick.run.tools import ToolReader, for_template
-from qwenpick.run.transcript import Transcript, questions
+from msgspec.structs import replace
+
+from qwenpick.chat.events import Answer, Event, Finished, Notice, Reading, Turn
+from qwenpick.chat.generation import Generation
+from qwenpick.chat.generation_config import GenerationConfig, ModelInfo, PrefillTimer
+from qwenpick.chat.messages import pictures_of, text_of, with_pictures
+from qwenpick.chat.prefill_ahead import PrefillAhead
+from qwenpick.chat.prefix_cache import PrefixCache
+from qwenpick.chat.tools import ToolReader, for_template
+from qwenpick.chat.transcript import Transcript, questions
+from qwenpick.engine.engine import StoppedError
+from qwenpick.engine.sampling import Sampler, values_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qwenpick.catalog.model import Sampling
-    from qwenpick.run.engine import Engine
-    from qwenpick.run.pieces import ImagePiece, Prompt
+    from qwenpick.engine.chunks import ImageChunk, Prompt
+    from qwenpick.engine.engine import Engine
 
 CHECKPOINT_BYTES = 256 << 20
 """Room for checkpoints where nobody says otherwise: 12 of the 0.8B and 2B, 4 of the 4B and 9B."""
@@ -52,23 +53,23 @@ class Conversation(Transcript):
     def __init__(
         self,
         engine: Engine,
-        speaker: Speaker,
-        manner: Manner,
+        speaker: ModelInfo,
+        manner: GenerationConfig,
         *,
         budget: int = CHECKPOINT_BYTES,
         reuse: bool = True,
     ) -> None:
         super().__init__(engine, manner)
         self.speaker = speaker
-        self.reader = Reader(engine, budget, reuse=reuse)
-        self.ahead = Ahead(self.reader)
+        self.reader = PrefixCache(engine, budget, reuse=reuse)
+        self.ahead = PrefillAhead(self.reader)
         self.last: Turn | None = None
         self._tries = 0
         self._stopped = False
 
     # What a person does
 
-    def say(self, text: str, images: Sequence[ImagePiece] = ()) -> Iterator[Event]:
+    def say(self, text: str, images: Sequence[ImageChunk] = ()) -> Iterator[Event]:
         """Say something, and take the answer's events; the last one is Finished."""
         self.pictures |= {image.key: image for image in images}
         content = with_pictures(text, [image.key for image in images])
@@ -90,7 +91,7 @@ class Conversation(Transcript):
         self.window = min(self.window, *questions(self.messages)[-1:], len(self.messages))
         return text
 
-    def edit(self, text: str, images: Sequence[ImagePiece] = ()) -> Iterator[Event]:
+    def edit(self, text: str, images: Sequence[ImageChunk] = ()) -> Iterator[Event]:
         """Say something else in place of the last message, about its pictures and more."""
         keys = pictures_of(self.messages[self._last_question()])
         before = [self.pictures[key] for key in keys if key in self.pictures]
@@ -132,13 +133,13 @@ class Conversation(Transcript):
             mode=self.manner.mode,
             pictures=pictures,
         )
-        return replace(values, **dict(self.manner.overrides))  # type: ignore[arg-type]  # by name
+        return replace(values, **dict(self.manner.overrides))
 
     # How a turn goes
 
     def _turn(self, messages: list[dict[str, Any]]) -> Iterator[Event]:
         """Answer the last of *messages*; where that fails all is as it was before."""
-        meter = Meter(started=time.perf_counter())
+        meter = PrefillTimer(started=time.perf_counter())
         self._stopped = False
         self.ahead.stop()
         self.engine.go_on()
@@ -151,7 +152,7 @@ class Conversation(Transcript):
             if dropped:
                 yield Notice(self._told(dropped))
             meter.total = prompt.n_tokens
-            reply = Reply(self.reader, self._sampler(), self.manner.limits)
+            reply = Generation(self.reader, self._sampler(), self.manner.limits)
             calls = ToolReader(self.manner.tools) if self.manner.tools else None
             yield from self._work(prompt, reply, calls, meter)
             turn = self._finish(reply, calls, meter)
@@ -171,7 +172,7 @@ class Conversation(Transcript):
         return f"{text} A longer one fits: {self.longer}" if self.longer else text
 
     def _work(
-        self, prompt: Prompt, reply: Reply, calls: ToolReader | None, meter: Meter
+        self, prompt: Prompt, reply: Generation, calls: ToolReader | None, meter: PrefillTimer
     ) -> Iterator[Event]:
         """Read the prompt and write the answer, until something ends it."""
         try:
@@ -189,7 +190,7 @@ class Conversation(Transcript):
         if calls and (text := calls.finish()):
             yield Answer(text)
 
-    def _finish(self, reply: Reply, reader: ToolReader | None, meter: Meter) -> Turn:
+    def _finish(self, reply: Generation, reader: ToolReader | None, meter: PrefillTimer) -> Turn:
         """Keep the answer among the messages, and sum it up."""
         thought, text = reply.texts[True].strip(), reply.texts[False].rstrip()
         calls = tuple(reader.calls) if reader else ()

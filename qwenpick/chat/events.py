@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 Finish = Literal["stop", "length", "loop", "interrupted", "tool_calls"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """How much of the prompt was read, in tokens."""
 
     read: int
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class Thinking:
+class Thinking(Struct, frozen=True):
     """A piece of the model's thinking; whole characters."""
 
     text: str
@@ -25,22 +24,19 @@ class Thinking:
     """Of the whole thinking so far: a piece may be of several."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A piece of the answer; whole characters."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something that the person must know: turns were dropped, a loop was stopped."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class Turn(Struct, frozen=True, kw_only=True):
     """A finished turn, with the keys of `chat --json`."""
 
     reply: str
@@ -55,8 +51,7 @@ class Turn:
     decode_rate: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The last event of every turn."""
 
     turn: Turn

@@ -5,18 +5,19 @@ from __future__ import annotations
 import codecs
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qwenpick.run.engine import StoppedError
-from qwenpick.run.events import Answer, Thinking
+from msgspec import Struct
+
+from qwenpick.chat.events import Answer, Thinking
+from qwenpick.engine.engine import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.run.checkpoints import Reader
-    from qwenpick.run.events import Finish
-    from qwenpick.run.sampling import Sampler
+    from qwenpick.chat.events import Finish
+    from qwenpick.chat.prefix_cache import PrefixCache
+    from qwenpick.engine.sampling import Sampler
 
 OPEN, CLOSE = "<think>", "</think>"
 _PERIODS = 256
@@ -24,8 +25,7 @@ _LOOP_TOKENS, _LOOP_TIMES = 96, 4
 """A loop: the last 96 tokens, and at least four times the same ones, of a period up to 256."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What ends an answer besides the model."""
 
     max_tokens: int | None = None
@@ -35,7 +35,7 @@ class Limits:
     """Whether repetition ends it."""
 
 
-class Loop:
+class RepetitionDetector:
     """Notices that the last tokens repeat those before, with any period up to 256."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Loop:
         )
 
 
-class Splitter:
+class ReasoningParser:
     """Splits a stream of text into thinking and answer, and ends it at a stop text.
 
     What could be the beginning of a tag or of a stop text is held back until it is known.
@@ -122,13 +122,13 @@ class Splitter:
             yield Thinking(text, self.tokens) if self.thinking else Answer(text)
 
 
-class Reply:
+class Generation:
     """Writes one answer behind the prompt that *reader* has read.
 
     After `write` has ended: `finish`, `tokens`, `first_at` and `last_at` (time.perf_counter).
     """
 
-    def __init__(self, reader: Reader, sampler: Sampler, limits: Limits) -> None:
+    def __init__(self, reader: PrefixCache, sampler: Sampler, limits: Limits) -> None:
         self._reader, self._sampler, self._limits = reader, sampler, limits
         self._engine = reader.engine
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
@@ -144,7 +144,7 @@ class Reply:
         Args:
             thinking: Whether the prompt ends inside an open thought.
         """
-        split = Splitter(self._limits.stop, thinking=thinking)
+        split = ReasoningParser(self._limits.stop, thinking=thinking)
         self.texts = split.texts
         try:
             yield from self._tokens(split)
@@ -152,8 +152,8 @@ class Reply:
             self.finish = "interrupted"
         yield from split.feed(self._bytes.decode(b"", final=True), last=True)
 
-    def _tokens(self, split: Splitter) -> Iterator[Thinking | Answer]:
-        loop, thought = Loop(), 0
+    def _tokens(self, split: ReasoningParser) -> Iterator[Thinking | Answer]:
+        loop, thought = RepetitionDetector(), 0
         while True:
             token = self._sampler.sample(masked=not split.thinking)
             self.last_at = time.perf_counter()

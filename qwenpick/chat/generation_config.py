@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.run.reply import Limits
+from msgspec import Struct, field
+
+from qwenpick.chat.generation import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from qwenpick.catalog.model import Model
-    from qwenpick.run.sampling import Mask
+    from qwenpick.engine.sampling import Mask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speaker:
+class ModelInfo(Struct, frozen=True, kw_only=True):
     """Who is talking: the catalogue's model, None for another file, and the file's header."""
 
     model: Model | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(slots=True, kw_only=True)
-class Manner:
+class GenerationConfig(Struct, kw_only=True):
     """How the conversation goes on; all of it may be changed between turns."""
 
     thinking: bool = False
@@ -39,8 +38,7 @@ class Manner:
     read_ahead: bool = True
 
 
-@dataclass(slots=True, kw_only=True)
-class Meter:
+class PrefillTimer(Struct, kw_only=True):
     """How the reading of a prompt went."""
 
     started: float

@@ -9,20 +9,20 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING
 
+from qwenpick.engine.engine import StoppedError
 from qwenpick.errors import RunError
-from qwenpick.run.engine import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwenpick.run.checkpoints import Reader
-    from qwenpick.run.pieces import Prompt
+    from qwenpick.chat.prefix_cache import PrefixCache
+    from qwenpick.engine.chunks import Prompt
 
 
-class Ahead:
+class PrefillAhead:
     """A thread that reads with *reader*, at most one at a time."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: PrefixCache) -> None:
         self._reader = reader
         self._thread: threading.Thread | None = None
 

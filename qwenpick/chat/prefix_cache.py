@@ -11,13 +11,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from qwenpick.engine.chunks import Chunk, ImageChunk, Prompt, common_prefix
 from qwenpick.errors import RunError
-from qwenpick.run.pieces import ImagePiece, Piece, Prompt, agreeing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenpick.run.engine import Engine, State
+    from qwenpick.engine.engine import Engine, State
 
 ROLLING_TOKENS = 2048
 """A long message has a checkpoint every so many tokens: an interrupted reading goes on there."""
@@ -88,7 +88,7 @@ class Checkpoints:
             self._drop(next(iter(self._kept)))
 
 
-class Reader:
+class PrefixCache:
     """Brings the engine's context to a prompt, reading as little as it can.
 
     Args:
@@ -100,7 +100,7 @@ class Reader:
     def __init__(self, engine: Engine, budget: int, *, reuse: bool = True) -> None:
         self.engine = engine
         self.checkpoints = Checkpoints(budget)
-        self.content: list[Piece] = []
+        self.content: list[Chunk] = []
         """What the cache holds, in order; after an answer there are cells above it."""
         self._reuse = reuse
         self._exact = True
@@ -168,11 +168,11 @@ class Reader:
             self.engine.read((token,), self.position, logits=True)
         self._written += 1
 
-    def _read(self, piece: Piece, *, logits: bool) -> None:
+    def _read(self, piece: Chunk, *, logits: bool) -> None:
         position = self.position
         self._exact = False  # until the call has come back
         with self._mine():
-            if isinstance(piece, ImagePiece):
+            if isinstance(piece, ImageChunk):
                 piece.reader(position)
             else:
                 self.engine.read(piece.tokens, position, logits=logits)
@@ -194,10 +194,10 @@ class Reader:
         self._rolling = count if rolling and count not in self.checkpoints else None
         self.checkpoints.add(count, self.engine, instead=before)
 
-    def _go_back(self, pieces: Sequence[Piece], limit: int) -> Sequence[Piece]:
+    def _go_back(self, pieces: Sequence[Chunk], limit: int) -> Sequence[Chunk]:
         """Put the context to where it agrees with *pieces*, at most *limit* of them."""
         self.claim()
-        limit = min(agreeing(self.content, pieces), limit) if self._reuse else 0
+        limit = min(common_prefix(self.content, pieces), limit) if self._reuse else 0
         self._rolling = None
         if limit == len(self.content) and self._exact and not self._written and limit:
             return self.content
@@ -221,11 +221,11 @@ class Reader:
     def _position_of(self, count: int) -> int:
         return sum(piece.n_pos for piece in self.content[:count])
 
-    def settle(self) -> None:
+    def fit(self) -> None:
         """Go back to the last place that what was read can be told of exactly."""
         self._go_back(list(self.content), len(self.content))
 
-    def adopt(self, pieces: list[Piece], data: State) -> bool:
+    def adopt(self, pieces: list[Chunk], data: State) -> bool:
         """Take over a whole state that follows *pieces*; false where the engine refuses it."""
         self.forget()
         self.content = pieces

@@ -16,13 +16,13 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from qwenpick.engine.chunks import Chunk, ImageChunk, Prompt, TextChunk, common_prefix
 from qwenpick.errors import RunError
-from qwenpick.run.pieces import ImagePiece, Piece, Prompt, TextPiece, agreeing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from qwenpick.run.engine import Engine
+    from qwenpick.engine.engine import Engine
 
     Message = Mapping[str, Any]
 
@@ -77,7 +77,7 @@ class Template:
             raise RunError(f"The model's chat template refuses this: {error}.") from None
 
 
-class Scribe:
+class PromptBuilder:
     """Turns messages into prompts for one engine."""
 
     def __init__(self, engine: Engine, template: str | None = None) -> None:
@@ -94,7 +94,7 @@ class Scribe:
         *,
         thinking: bool,
         tools: Sequence[Mapping[str, Any]] | None = None,
-        pictures: Sequence[ImagePiece] = (),
+        pictures: Sequence[ImageChunk] = (),
     ) -> Prompt:
         """Make the prompt whose continuation is the next answer.
 
@@ -108,7 +108,7 @@ class Scribe:
             messages, enable_thinking=thinking, tools=list(tools) if tools else None
         )
         left = iter(pictures)
-        pieces: list[Piece] = []
+        pieces: list[Chunk] = []
         starts: list[int] = []
         for part, answer in self._parts(self._tokens(text)):
             starts.append(len(pieces))
@@ -144,7 +144,7 @@ class Scribe:
         opening = self._engine.tokens(text[len(without) :])
         told = self._template.render([question, answer, question], generate=False)
         again = self._engine.tokens(told.removeprefix(without))
-        return opening[:2], min(agreeing(opening, again), len(opening) - 1)
+        return opening[:2], min(common_prefix(opening, again), len(opening) - 1)
 
     def _parts(self, tokens: list[int]) -> Iterator[tuple[list[int], bool]]:
         """Split at message boundaries; says which parts are answers."""
@@ -159,7 +159,7 @@ class Scribe:
                 begin, answer = cut, opens
         yield tokens[begin:], answer
 
-    def _cut(self, part: list[int], step: int, pictures: Iterator[ImagePiece]) -> Iterator[Piece]:
+    def _cut(self, part: list[int], step: int, pictures: Iterator[ImageChunk]) -> Iterator[Chunk]:
         """Cut a message into pieces of *step* tokens, and put its pictures in their places."""
         begin = 0
         for index, token in enumerate([*part, None]):
@@ -168,7 +168,7 @@ class Scribe:
                 picture = next(pictures, None)
             if picture or token is None:
                 for at in range(begin, index, step):
-                    yield TextPiece(tuple(part[at : min(at + step, index)]))
+                    yield TextChunk(tuple(part[at : min(at + step, index)]))
                 begin = index + 1
             if picture:
                 yield picture

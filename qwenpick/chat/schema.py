@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from qwenpick.errors import RunError, UsageError
 
@@ -30,8 +31,7 @@ _MERGES = {"anyOf", "oneOf", "$ref"}
 """Keywords that lay another schema's properties over those beside them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(Struct, frozen=True):
     """A JSON schema that can be held.
 
     Args:
@@ -48,7 +48,7 @@ class Schema:
         Raises:
             RunError: It is no JSON, or does not meet the schema.
         """
-        import jsonschema  # noqa: PLC0415 - 90 ms, and only replies under a schema need it
+        import jsonschema
 
         try:
             document = json.loads(reply, parse_float=Decimal)
@@ -98,7 +98,7 @@ def _read_file(given: str) -> str:
 
 def _check_schema(document: dict[str, Any]) -> None:
     """Refuse what the schema language itself does not allow, such as a wrong type's name."""
-    import jsonschema  # noqa: PLC0415 - 90 ms, and only --schema needs it
+    import jsonschema
 
     kind = jsonschema.validators.validator_for(document)
     error = jsonschema.exceptions.best_match(kind(kind.META_SCHEMA).iter_errors(document))
@@ -114,7 +114,7 @@ def _compile(document: dict[str, Any]) -> str:
 
     The newlines are what Qwen writes between `</think>` and its answer.
     """
-    from llguidance import LLMatcher  # noqa: PLC0415 - 20 ms, and only --schema needs it
+    from llguidance import LLMatcher
 
     rules = document if any(map(_overlays, _nodes(document))) else _closed(document)
     rules = _nudged(rules)

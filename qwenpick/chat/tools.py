@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from qwenpick.errors import UsageError
 
@@ -78,8 +79,7 @@ def _arguments(function: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(given) if isinstance(given, str) else given
 
 
-@dataclass(slots=True)
-class ToolReader:
+class ToolReader(Struct):
     """Takes an answer piece by piece, lets its text through, and keeps its calls.
 
     Args:

@@ -1,25 +1,26 @@
 """Messages as the model sees them: the system prompt, and those in the window, as a prompt.
 
-A prompt is a list of pieces at message boundaries: TextPiece(tokens), or ImagePiece(key, n_tokens,
+A prompt is a list of pieces at message boundaries: TextChunk(tokens), or ImageChunk(key, n_tokens,
 n_pos, reader) for a picture, which takes n_tokens cells of the cache but only n_pos positions.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from qwenpick.chat.messages import pictures_of, seen
+from qwenpick.chat.prompt import PromptBuilder
+from qwenpick.engine.chunks import common_prefix
 from qwenpick.errors import RunError, UsageError
-from qwenpick.run.messages import pictures_of, seen
-from qwenpick.run.pieces import agreeing
-from qwenpick.run.prompt import Scribe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qwenpick.run.engine import Engine
-    from qwenpick.run.manner import Manner
-    from qwenpick.run.pieces import ImagePiece, Prompt
+    from qwenpick.chat.generation_config import GenerationConfig
+    from qwenpick.engine.chunks import ImageChunk, Prompt
+    from qwenpick.engine.engine import Engine
 
 _RESERVE = 1024
 """Tokens of the window that are kept free for an answer, but never more than a quarter of it."""
@@ -33,14 +34,14 @@ class Transcript:
         manner: Whether to think, and with which tools.
     """
 
-    def __init__(self, engine: Engine, manner: Manner) -> None:
+    def __init__(self, engine: Engine, manner: GenerationConfig) -> None:
         self.engine, self.manner = engine, manner
-        self.scribe = Scribe(engine)
+        self.scribe = PromptBuilder(engine)
         self.system: str | None = None
         self.messages: list[dict[str, Any]] = []
         """All that was said; `window` tells where what the model still sees begins."""
         self.window = 0
-        self.pictures: dict[str, ImagePiece] = {}
+        self.pictures: dict[str, ImageChunk] = {}
         """By the key that stands in a message's `image` parts."""
         self.longer: str | None = None
         """What to type for a longer context, where it would fit."""
@@ -55,7 +56,7 @@ class Transcript:
         """Give what the next prompt begins with, whatever will be said."""
         one, other = ([*self.messages, {"role": "user", "content": text}] for text in ("a", "b"))
         prompt, window = self._fitted(one)
-        count = agreeing(prompt.pieces, self._prompt(other[window:]).pieces)
+        count = common_prefix(prompt.pieces, self._prompt(other[window:]).pieces)
         starts = tuple(start for start in prompt.starts if start < count)
         return replace(prompt, pieces=prompt.pieces[:count], starts=starts)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from qwenpick.cli.options import SettingsOptions
 from qwenpick.errors import UsageError
-from qwenpick.pick.wish import Wish  # noqa: TC001 - typer's reader resolves it
+from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolves it
 
 MODES = ("general", "coding")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SamplingOptions:
+class SamplingOptions(Struct, frozen=True, kw_only=True):
     """Sampling values in place of the model's own."""
 
     seed: Annotated[
@@ -37,15 +37,14 @@ class SamplingOptions:
         return {name: value for name, value in given.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadOptions(SettingsOptions):
+class LoadOptions(SettingsOptions, frozen=True, kw_only=True):
     """How the engine is to load the model."""
 
     threads: Annotated[int | None, typer.Option(min=1, max=512, metavar="N")] = None
     gpu_layers: Annotated[int | None, typer.Option(min=0, max=1000, metavar="N")] = None
     force: Annotated[bool, typer.Option("--force", help="Load a model that does not fit.")] = False
 
-    def wish(self, *, vision: bool) -> Wish:
+    def wish(self, *, vision: bool) -> Request:
         """Read what belongs to the pick.
 
         Raises:
@@ -54,8 +53,7 @@ class LoadOptions(SettingsOptions):
         return replace(self.settled(), vision=vision, gpu_layers=self.gpu_layers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnOptions:
+class TurnOptions(Struct, frozen=True, kw_only=True):
     """What is said, and how it is to be answered."""
 
     prompt: Annotated[
@@ -102,8 +100,7 @@ class TurnOptions:
             raise UsageError("--stop needs a text.", hint="Such as: --stop END")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepOptions:
+class KeepOptions(Struct, frozen=True, kw_only=True):
     """What is kept of the conversation."""
 
     no_read_ahead: Annotated[

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.errors import UsageError
-from qwenpick.home import home
+from qwenpick.files import home
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -37,7 +37,7 @@ def defaults(commands: Mapping[str, Any], *, known: Container[str]) -> dict[str,
     path = Path(named) if named else home() / "config.toml"
     if not named and not path.is_file():
         return {}
-    import tomllib  # noqa: PLC0415 - 10 ms, and few people have a file
+    import tomllib
 
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -22,33 +22,39 @@ COMPLETION = "_QWENPICK_COMPLETE"
 """Set by a shell that asks for completion (click's own name for it)."""
 COMMANDS = {
     "recommend": (
-        "recommend:recommend",
+        "cmd_recommend:recommend",
         "Pick a size, a quantisation and settings for this machine, and say why.",
     ),
     "guide": (
-        "recommend:guide",
+        "cmd_recommend:guide",
         "Show the published table, with the row that this machine falls into.",
     ),
-    "probe": ("machine:probe", "Show this machine as it is: memory, cores, GPUs, disk, engine."),
-    "pull": ("pull:pull", "Bring a model's file here, and print its path."),
-    "chat": ("chat:chat", "Talk to a model; with -p or text on stdin, answer and end."),
+    "probe": ("cmd_probe:probe", "Show this machine as it is: memory, cores, GPUs, disk, engine."),
+    "pull": ("cmd_pull:pull", "Bring a model's file here, and print its path."),
+    "chat": ("cmd_chat:chat", "Talk to a model; with -p or text on stdin, answer and end."),
     "sessions": (
-        "sessions:sessions",
+        "cmd_sessions:sessions",
         "List the kept conversations; chat --session NAME goes on with one.",
     ),
-    "bench": ("bench:bench", "Measure a model here, and keep the result: later estimates use it."),
+    "bench": (
+        "cmd_bench:bench",
+        "Measure a model here, and keep the result: later estimates use it.",
+    ),
     "list": (
-        "files:list_files",
+        "cmd_list:list_files",
         "Show what is on disk: where, how large, last used, which command runs it.",
     ),
-    "rm": ("files:rm", "Remove a model's file from the hub cache, after a question."),
+    "rm": ("cmd_list:rm", "Remove a model's file from the hub cache, after a question."),
     "verify": (
-        "files:verify",
+        "cmd_list:verify",
         "Read files again and check their sha256; without MODEL, all that are here.",
     ),
-    "engine": ("engine:app", "Show which engine build is here and which one fits this machine."),
+    "engine": (
+        "cmd_engine:app",
+        "Show which engine build is here and which one fits this machine.",
+    ),
     "doctor": (
-        "doctor:doctor",
+        "cmd_doctor:doctor",
         "Say what is wrong with this set-up, and the command that mends it.",
     ),
 }
@@ -56,7 +62,7 @@ COMMANDS = {
 what it does."""
 
 
-def door(arguments: Sequence[str]) -> typer.Typer:
+def build_cli(arguments: Sequence[str]) -> typer.Typer:
     """Give the command line's own parser: with the command that is called, or a list of all.
 
     Reading the options of a command costs 3 to 10 ms: only those of the called one are read,
@@ -77,7 +83,7 @@ def door(arguments: Sequence[str]) -> typer.Typer:
             app.command(name, help=summary)(_listed)
             continue
         module, _, attribute = where.partition(":")
-        command = getattr(import_module(f"qwenpick.cli.{module}"), attribute)
+        command = getattr(import_module(f"qwenpick.cli.commands.{module}"), attribute)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, help=summary)
         else:
@@ -109,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         words = sys.argv[1:] if arguments is None else list(arguments)
-        group = typer.main.get_command(door(words))
+        group = typer.main.get_command(build_cli(words))
         code = group.main(
             args=words,
             prog_name="qwenpick",

@@ -1,4 +1,4 @@
-"""Options that several commands take, each group a dataclass, and how a MODEL is read.
+"""Options that several commands take, each group a Struct, and how a MODEL is read.
 
 `@spread` lets a command name a whole group as one parameter; typer sees its fields.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
+from msgspec import Struct
 
 from qwenpick import units
 from qwenpick.errors import UsageError
-from qwenpick.pick.wish import UBATCHES, Wish, check_kv_type
+from qwenpick.pick.request import UBATCHES, Request, check_kv_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,7 @@ def _width(name: str) -> Any:  # noqa: ANN401 - what typer.Option gives
     return typer.Option(f"--{name}", help=f"--quant {WIDTHS[name]}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantOptions:
+class QuantOptions(Struct, frozen=True, kw_only=True):
     """Which quantisation: by name or by width."""
 
     quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="Q4_K_M, ...")] = None
@@ -70,9 +69,8 @@ class QuantOptions:
         return given[0] if given else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsOptions:
-    """What the pick and the chat both let a person settle for the engine."""
+class SettingsOptions(Struct, frozen=True, kw_only=True):
+    """What the pick and the chat both let a person fit for the engine."""
 
     context: Annotated[
         str | None, typer.Option(metavar="N", help="Tokens, such as 8192 or 32k; then a demand.")
@@ -87,7 +85,7 @@ class SettingsOptions:
         bool | None, typer.Option("--repack/--no-repack", help="Keep weights repacked, too.")
     ] = None
 
-    def settled(self) -> Wish:
+    def settled(self) -> Request:
         """Read them, as a wish for nothing else.
 
         Raises:
@@ -104,7 +102,7 @@ class SettingsOptions:
                 f"--ubatch {self.ubatch} is not offered.",
                 hint=f"One of: {', '.join(map(str, UBATCHES))}.",
             )
-        return Wish(
+        return Request(
             context=context,
             kv_type=check_kv_type(self.kv_type) if self.kv_type else None,
             ubatch=self.ubatch,
@@ -113,13 +111,13 @@ class SettingsOptions:
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """Let typer see the fields of each parameter that is a dataclass of options."""
+    """Let typer see the fields of each parameter that is a group of options."""
     hints = get_type_hints(command, include_extras=True)
     parameters: list[inspect.Parameter] = []
-    groups: dict[str, type] = {}
+    groups: dict[str, type[Struct]] = {}
     for parameter in inspect.signature(command).parameters.values():
         hint = hints[parameter.name]
-        if is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(hint, type) and issubclass(hint, Struct):
             groups[parameter.name] = hint
             parameters += _parameters(hint)
         else:
@@ -130,7 +128,7 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def called(**values: Any) -> None:  # noqa: ANN401 - typer has checked them
         for name, group in groups.items():
-            members = {slot.name: values.pop(slot.name) for slot in fields(group)}
+            members = {name: values.pop(name) for name in group.__struct_fields__}
             values[name] = group(**members)
         command(**values)
 
@@ -140,15 +138,18 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def _parameters(group: type) -> list[inspect.Parameter]:
+def _parameters(group: type[Struct]) -> list[inspect.Parameter]:
     """Give the fields of a group as keyword parameters."""
     hints = get_type_hints(group, include_extras=True)
+    defaults = dict(
+        zip(reversed(group.__struct_fields__), reversed(group.__struct_defaults__), strict=False)
+    )
     return [
         inspect.Parameter(
-            slot.name,
+            name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if slot.default is MISSING else slot.default,
-            annotation=hints[slot.name],
+            default=defaults.get(name, inspect.Parameter.empty),
+            annotation=hints[name],
         )
-        for slot in fields(group)
+        for name in group.__struct_fields__
     ]

@@ -19,7 +19,7 @@ class Result(Protocol):
     def to_json(self) -> dict[str, Any]:
         """Give the JSON document, without `schema`."""
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Write it for a person, to stdout."""
 
 
@@ -29,7 +29,7 @@ def emit(result: Result, *, as_json: bool) -> None:
         if as_json:
             write_json(result.to_json())
         else:
-            result.page()
+            result.render()
         sys.stdout.flush()
     except BrokenPipeError:
         drop_stdout()
@@ -48,7 +48,7 @@ def drop_stdout() -> None:
     os.close(null)
 
 
-def say(line: str) -> None:
+def status(line: str) -> None:
     """Write a line of talk to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
@@ -63,7 +63,7 @@ def ask(question: str, *, yes: bool, default: bool = True) -> bool:
     if yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        from qwenpick.errors import UsageError  # noqa: PLC0415
+        from qwenpick.errors import UsageError
 
         raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes.")
     sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")

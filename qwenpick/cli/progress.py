@@ -8,7 +8,7 @@ import threading
 import time
 
 from qwenpick import units
-from qwenpick.cli.output import say
+from qwenpick.cli.output import status
 
 _BAR = 22
 _COLUMNS = 80
@@ -41,7 +41,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Write a line of talk, below the bar."""
         self.end()
-        say(line)
+        status(line)
 
     def moved(self, name: str, done: int, total: int) -> None:
         """Take how many bytes of a file are here, and show it from time to time."""
@@ -87,7 +87,7 @@ class Progress:
         with self._lock:
             name, figures = self._name.rsplit("/", 1)[-1], self._figures(now)
             if not self._terminal:
-                say(f"{name}  {figures}")
+                status(f"{name}  {figures}")
                 return
             line = _fitting(name, self._marks[-1][1] / max(self._total, 1), figures)
             sys.stderr.write(f"\r{line}\x1b[K")

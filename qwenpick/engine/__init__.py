@@ -1,1 +1,1 @@
-"""Talk to it: the engine, its turns, its sessions."""
+"""Tokens: one model and one context of llama.cpp, its samplers. No other room has it."""

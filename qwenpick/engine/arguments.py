@@ -7,18 +7,18 @@ of the weights on top of the mapped file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
-    from qwenpick.pick.wish import KvType, Settings
+    from qwenpick.pick.request import KvType, Settings
 
 GGML_TYPES: dict[KvType, int] = {"f16": 1, "q8_0": 8, "q4_0": 2}
 """Numbers of ggml's types (ggml.h: enum ggml_type)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
+class Arguments(Struct, frozen=True, kw_only=True):
     """What llama.cpp is called with; names are its own."""
 
     n_ctx: int

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
+from qwenpick.engine.arguments import arguments
+from qwenpick.engine.engine import Engine
+from qwenpick.engine.sampling import GREEDY, Sampler
 from qwenpick.pick.speed import worth
-from qwenpick.run.engine import Engine
-from qwenpick.run.sampling import GREEDY, Sampler
-from qwenpick.run.settings import arguments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.request import Settings
 
 PROMPT = 384
 """Tokens of the prompt that is read: whole batches where a processor reads 192 at a time."""
@@ -29,8 +31,7 @@ STEADY = 1.2
 """So much faster than the other may one of two passes be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class Measured(Struct, frozen=True, kw_only=True):
     """What one set-up reached, in tokens per second."""
 
     settings: Settings
@@ -114,7 +115,7 @@ def memory_bandwidth(threads: int, available: int) -> float:
         threads: Threads that read at once.
         available: Bytes of memory that may be used; an eighth of them is.
     """
-    import numpy as np  # noqa: PLC0415 - after the engine, which may bring a libstdc++ of its own
+    import numpy as np
 
     words = min(_WALKED, available // 8) // threads // 8
     parts = [np.ones(words, np.uint64) for _ in range(threads)]

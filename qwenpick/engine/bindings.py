@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qwenpick.engine.log import Log
 from qwenpick.errors import EngineMissingError, RepackError, RunError
-from qwenpick.hardware.engine import version_in
-from qwenpick.run.log import Log
+from qwenpick.hardware.engine_build import version_in
 
 
 def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qwenpick.catalog.model import Sampling
-    from qwenpick.run.settings import Arguments
+    from qwenpick.engine.arguments import Arguments
 
 log = Log()
 _log_callback = lib.llama_log_callback(log.take)

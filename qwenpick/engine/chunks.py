@@ -13,12 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
+class TextChunk(Struct, frozen=True):
     """Tokens of text, read in one call."""
 
     tokens: tuple[int, ...]
@@ -35,7 +36,7 @@ class TextPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class ImagePiece:
+class ImageChunk:
     """A picture, read in one go by `reader`, which takes the position to start at."""
 
     key: str
@@ -45,14 +46,13 @@ class ImagePiece:
     reader: Callable[[int], None] = field(compare=False, repr=False)
 
 
-Piece: TypeAlias = TextPiece | ImagePiece
+Chunk: TypeAlias = TextChunk | ImageChunk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(Struct, frozen=True, kw_only=True):
     """A whole prompt, and where checkpoints pay."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Chunk, ...]
     starts: tuple[int, ...] = ()
     """Which piece each message starts with; the last is the answer that follows the question."""
     thinking: bool = False
@@ -69,7 +69,7 @@ class Prompt:
         return sum(piece.n_tokens for piece in self.pieces)
 
 
-def agreeing(one: Sequence[object], other: Sequence[object]) -> int:
+def common_prefix(one: Sequence[object], other: Sequence[object]) -> int:
     """Count the first pieces, or tokens, in which two prompts agree."""
     count = 0
     for mine, theirs in zip(one, other, strict=False):

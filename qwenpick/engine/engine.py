@@ -1,9 +1,9 @@
-"""The engine: llama.cpp through its low-level bindings (`native.py`).
+"""The engine: llama.cpp through its low-level bindings (`bindings.py`).
 
 It knows tokens, positions and states; it knows nothing about messages, templates or sampling.
 One context, one sequence, one user at a time: calls from several threads wait for each other, and
 `user` says whose the context's content is. `stop` may be called from a signal handler, too. Import
-it late, as `native.py`.
+it late, as `bindings.py`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from qwenpick.engine import bindings
+from qwenpick.engine.bindings import lib, log
+from qwenpick.engine.vocabulary import Vocabulary
 from qwenpick.errors import RunError
-from qwenpick.run import native
-from qwenpick.run.native import lib, log
-from qwenpick.run.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from qwenpick.run.settings import Arguments
+    from qwenpick.engine.arguments import Arguments
 
     State = bytearray | memoryview
 
@@ -51,8 +51,8 @@ class Engine(Vocabulary):
         self, path: Path, arguments: Arguments, *, watch: Callable[[float], None] | None = None
     ) -> None:
         self.path = path
-        super().__init__(native.load_model(path, arguments, watch or (lambda _part: None)))
-        self._context = native.make_context(self._model, arguments)
+        super().__init__(bindings.load_model(path, arguments, watch or (lambda _part: None)))
+        self._context = bindings.make_context(self._model, arguments)
         self.buffers = log.buffers()
         """Bytes of each part that llama.cpp reported."""
         self._memory = lib.llama_get_memory(self._context)
@@ -62,7 +62,7 @@ class Engine(Vocabulary):
             self._batch.seq_id[index][0] = _SEQUENCE
         self._lock = threading.RLock()
         self._stop = ctypes.create_string_buffer(2)
-        self._callback = native.abort_callback()
+        self._callback = bindings.abort_callback()
         lib.llama_set_abort_callback(self._context, self._callback, ctypes.addressof(self._stop))
         self.n_ctx: int = lib.llama_n_ctx(self._context)
         self.n_batch = arguments.n_batch
@@ -127,7 +127,7 @@ class Engine(Vocabulary):
         return memoryview(floats).cast("B").cast("f")
 
     def draw(self, chain: Any) -> int:  # noqa: ANN401 - a C pointer
-        """Draw a token from the logits, which must be there, with one of `native.make_chain`."""
+        """Draw a token from the logits, which must be there, with one of `bindings.make_chain`."""
         return int(lib.llama_sampler_sample(chain, self._context, -1))
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from qwenpick.errors import UsageError
-from qwenpick.pick.sight import TOKENS_A_PICTURE
+from qwenpick.pick.vision_memory import TOKENS_A_PICTURE
 
 if TYPE_CHECKING:
     from pathlib import Path

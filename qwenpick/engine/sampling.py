@@ -11,18 +11,19 @@ from __future__ import annotations
 import math
 import weakref
 import zlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from qwenpick.catalog.model import Sampling
+from qwenpick.engine import bindings
 from qwenpick.errors import RunError
-from qwenpick.run import native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qwenpick.catalog.model import Model
-    from qwenpick.run.engine import Engine
+    from qwenpick.engine.engine import Engine
 
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, min_p=0.0, presence_penalty=0.0)
 
@@ -60,8 +61,8 @@ class Sampler:
         self._engine = engine
         self._penalty = values.presence_penalty
         number = None if seed is None else zlib.crc32(repr(seed).encode()) >> 1
-        self._chain = native.make_chain(values, number)
-        weakref.finalize(self, native.lib.llama_sampler_free, self._chain)
+        self._chain = bindings.make_chain(values, number)
+        weakref.finalize(self, bindings.lib.llama_sampler_free, self._chain)
         self._mask = mask
         self._seen: set[int] = set()
 
@@ -125,4 +126,4 @@ def values_for(
     given = {name: value for name, value in own.items() if isinstance(value, int | float)}
     if not given:
         return GREEDY
-    return replace(GREEDY, **({"temperature": 1.0} | given))  # type: ignore[arg-type]  # checked above
+    return replace(GREEDY, **({"temperature": 1.0} | given))

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qwenpick.engine.bindings import bindings, lib
+from qwenpick.engine.chunks import ImageChunk
+from qwenpick.engine.log import Log
 from qwenpick.errors import RunError
-from qwenpick.pick.sight import TOKENS_A_PICTURE
-from qwenpick.run.log import Log
-from qwenpick.run.native import bindings, lib
-from qwenpick.run.pieces import ImagePiece
+from qwenpick.pick.vision_memory import TOKENS_A_PICTURE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from qwenpick.run.engine import Engine
-    from qwenpick.run.picture import Picture
+    from qwenpick.engine.engine import Engine
+    from qwenpick.engine.image import Picture
 
 mtmd = bindings("mtmd_cpp")
 _log = Log()
@@ -77,7 +77,7 @@ class Projector:
             mtmd.mtmd_free(self._eyes)
             self._eyes = None
 
-    def piece(self, picture: Picture) -> ImagePiece:
+    def piece(self, picture: Picture) -> ImageChunk:
         """Make a piece for the prompt of a picture; it is encoded when it is first read."""
         height, width, _ = picture.pixels.shape
         place = _Chunk(self._eyes, width, height)
@@ -88,7 +88,7 @@ class Projector:
                 kept.append(self._encode(picture))
             self._decode(place, kept[0], position)
 
-        return ImagePiece(key=picture.key, n_tokens=place.n_tokens, n_pos=place.n_pos, reader=read)
+        return ImageChunk(key=picture.key, n_tokens=place.n_tokens, n_pos=place.n_pos, reader=read)
 
     def _encode(self, picture: Picture) -> NDArray[np.float32]:
         """Turn a picture into what the model reads, shape (tokens, width)."""

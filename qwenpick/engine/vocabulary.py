@@ -6,8 +6,8 @@ import ctypes
 import threading
 from typing import TYPE_CHECKING, Any
 
+from qwenpick.engine.bindings import lib, log
 from qwenpick.errors import RunError
-from qwenpick.run.native import lib, log
 
 if TYPE_CHECKING:
     import weakref

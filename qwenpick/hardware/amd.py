@@ -15,12 +15,12 @@ from qwenpick.hardware.machine import Gpu
 
 if TYPE_CHECKING:
     from qwenpick.hardware.machine import Memory
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _VENDOR = "1002"
 
 
-def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str]]:
+def gpus(sources: SystemReader, memory: Memory) -> tuple[list[Gpu], list[str]]:
     """Give the GPUs that amdgpu drives, and what there is to say of them."""
     found: list[Gpu] = []
     notes: list[str] = []
@@ -40,7 +40,7 @@ def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str]]:
     return found, notes
 
 
-def _gpu(sources: Sources, device: pci.Device, memory: Memory) -> Gpu:
+def _gpu(sources: SystemReader, device: pci.Device, memory: Memory) -> Gpu:
     """Read one device; inside a processor, a model goes to the larger of the two pools."""
     vram, vram_used, gtt, gtt_used = (
         sources.number(f"{device.folder}/mem_info_{pool}") or 0
@@ -64,7 +64,7 @@ def _gpu(sources: Sources, device: pci.Device, memory: Memory) -> Gpu:
     )
 
 
-def _is_inside(sources: Sources, device: pci.Device) -> bool:
+def _is_inside(sources: SystemReader, device: pci.Device) -> bool:
     """Tell a GPU inside a processor from a card.
 
     The driver's table of measurements has a form of its own for each: format 1 is a card's,
@@ -78,7 +78,7 @@ def _is_inside(sources: Sources, device: pci.Device) -> bool:
     return maker in (None, "", "unknown")
 
 
-def _name(sources: Sources, device: pci.Device, *, inside: bool) -> str:
+def _name(sources: SystemReader, device: pci.Device, *, inside: bool) -> str:
     """Name a device, by the most telling of the system's own lists."""
     product = sources.text(f"{device.folder}/product_name")
     if product:

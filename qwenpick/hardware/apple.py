@@ -9,7 +9,7 @@ from qwenpick.hardware.machine import Cpu, Gpu
 
 if TYPE_CHECKING:
     from qwenpick.hardware.machine import Memory
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _FEATURES = {
     "hw.optional.AdvSIMD": "neon",
@@ -22,7 +22,7 @@ _FEATURES = {
 }  # as Apple's "Determining instruction set characteristics" lists them
 
 
-def cpu(sources: Sources) -> Cpu:
+def cpu(sources: SystemReader) -> Cpu:
     """Describe the processor; performance cores are the ones that help the engine."""
     physical = _number(sources, "hw.physicalcpu")
     fast = _number(sources, "hw.perflevel0.physicalcpu") or physical
@@ -34,7 +34,7 @@ def cpu(sources: Sources) -> Cpu:
     )
 
 
-def gpus(sources: Sources, memory: Memory) -> list[Gpu]:
+def gpus(sources: SystemReader, memory: Memory) -> list[Gpu]:
     """Give the GPU of an Apple chip; Macs with Intel processors have none that helps.
 
     `iogpu.wired_limit_mb` says how much of the memory Metal lets a process have.
@@ -64,6 +64,6 @@ def metal_share(total: int) -> int:
     return total * 2 // 3 if total <= 36 * units.GIB else total * 3 // 4
 
 
-def _number(sources: Sources, name: str) -> int | None:
+def _number(sources: SystemReader, name: str) -> int | None:
     text = sources.sysctl(name)
     return int(text) if text and text.isdecimal() else None

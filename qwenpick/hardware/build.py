@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwenpick.errors import RunError
 
@@ -27,8 +28,7 @@ _UNKNOWN_CUDA = (12, 4)
 notes: 550.54.14)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
+class Build(Struct, frozen=True, kw_only=True):
     """One build: its backend, and its wheel's index or how it is compiled."""
 
     backend: str
@@ -96,8 +96,7 @@ def _compiled(backend: str, name: str, reason: str, *programs: str) -> Build:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """One program to run, with what it adds to the environment."""
 
     words: tuple[str, ...]
@@ -109,8 +108,7 @@ class Command:
         return f"CMAKE_ARGS={shlex.quote(self.cmake)} {line}" if self.cmake else line
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(Struct, frozen=True, kw_only=True):
     """The Python environment that the engine is to go into."""
 
     python: str

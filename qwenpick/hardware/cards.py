@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from msgspec import Struct
 
 from qwenpick import units
 from qwenpick.errors import UsageError
@@ -31,8 +32,7 @@ _SAME_MEMORY = 0.12
 """A driver's figure lies this close below the box's: it keeps some for itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
+class Card(Struct, frozen=True, kw_only=True):
     """One card, or one machine whose memory serves processor and GPU."""
 
     name: str
@@ -117,7 +117,7 @@ def _read(name: str) -> tuple[frozenset[str], bool, int | None]:
 
 def _near(name: str) -> str:
     """Say which names are like this one."""
-    import difflib  # noqa: PLC0415 - for a misspelt name alone
+    import difflib
 
     plain = {" ".join(sorted(_read(card.name)[0])): card.name for card in cards()}
     wanted = " ".join(sorted(_read(name)[0]))

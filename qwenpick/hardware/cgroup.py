@@ -11,22 +11,22 @@ Documentation/admin-guide/cgroup-v1/memory.rst.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _UNLIMITED = 1 << 60  # v1 writes the largest multiple of a page below 2^63 for "none"
 _ID = re.compile(r"[0-9a-f]{32,}")
 _MOUNT = "/sys/fs/cgroup"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryLimit:
+class MemoryLimit(Struct, frozen=True, kw_only=True):
     """What one group allows."""
 
     limit: int
@@ -43,7 +43,7 @@ class _Group(NamedTuple):
     version: int
 
 
-def memory_limits(sources: Sources) -> list[MemoryLimit]:
+def memory_limits(sources: SystemReader) -> list[MemoryLimit]:
     """Give the memory limit of every group that this process is in, from the inside out."""
     limits = []
     for group in _levels(sources, "memory"):
@@ -64,7 +64,7 @@ def memory_limits(sources: Sources) -> list[MemoryLimit]:
     return limits
 
 
-def cpu_quota(sources: Sources) -> float | None:
+def cpu_quota(sources: SystemReader) -> float | None:
     """Give the smallest CPU quota of the groups that this process is in, in cores."""
     quotas = []
     for group in _levels(sources, "cpu"):
@@ -80,7 +80,7 @@ def cpu_quota(sources: Sources) -> float | None:
     return min(quotas, default=None)
 
 
-def in_container(sources: Sources) -> bool:
+def in_container(sources: SystemReader) -> bool:
     """Say whether this is the inside of a container, as far as it can be seen."""
     marks = ("/.dockerenv", "/run/.containerenv", "/run/systemd/container")
     if any(sources.exists(mark) for mark in marks):
@@ -91,7 +91,7 @@ def in_container(sources: Sources) -> bool:
     return any(word in groups for word in ("docker", "kubepods", "lxc", "libpod", "containerd"))
 
 
-def _levels(sources: Sources, controller: str) -> Iterator[_Group]:
+def _levels(sources: SystemReader, controller: str) -> Iterator[_Group]:
     """Give the groups of this process for a controller, each tree from the inside out."""
     for line in (sources.text("/proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
@@ -104,7 +104,9 @@ def _levels(sources: Sources, controller: str) -> Iterator[_Group]:
             yield from _climb(sources, _mount(sources, "cgroup", controller), path, 1)
 
 
-def _climb(sources: Sources, mount: tuple[str, str], path: str, version: int) -> Iterator[_Group]:
+def _climb(
+    sources: SystemReader, mount: tuple[str, str], path: str, version: int
+) -> Iterator[_Group]:
     """Go from the group at *path* up to the root of the tree that is mounted."""
     folder, top = mount
     inside = PurePosixPath(path)
@@ -116,7 +118,7 @@ def _climb(sources: Sources, mount: tuple[str, str], path: str, version: int) ->
             yield _Group(place, str(level), version)
 
 
-def _mount(sources: Sources, kind: str, controller: str) -> tuple[str, str]:
+def _mount(sources: SystemReader, kind: str, controller: str) -> tuple[str, str]:
     """Find where a tree is mounted, and which of its groups is the root of the mount."""
     for line in (sources.text("/proc/self/mountinfo") or "").splitlines():
         before, _, after = line.partition(" - ")
@@ -128,7 +130,7 @@ def _mount(sources: Sources, kind: str, controller: str) -> tuple[str, str]:
     return (f"{_MOUNT}/{controller}" if controller else _MOUNT), "/"
 
 
-def _reclaimable(sources: Sources, group: _Group) -> int:
+def _reclaimable(sources: SystemReader, group: _Group) -> int:
     """Count the page cache of a group and of those below it, in bytes."""
     stat = sources.text(f"{group.folder}/memory.stat") or ""
     values = dict(line.split(" ", 1) for line in stat.splitlines() if " " in line)
@@ -139,7 +141,7 @@ def _reclaimable(sources: Sources, group: _Group) -> int:
     return sum(int(values[name]) for name in names if values.get(name, "").isdecimal())
 
 
-def _describe(sources: Sources, group: _Group) -> str:
+def _describe(sources: SystemReader, group: _Group) -> str:
     """Name a limit for a person, without the long ids of containers."""
     whose = "the container" if in_container(sources) else "the control group"
     name = _ID.sub(lambda match: match[0][:12], group.name)

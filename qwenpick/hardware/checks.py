@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from qwenpick import units
 
@@ -15,8 +16,7 @@ State = Literal["good", "warning", "bad"]
 INSTALL = "qwenpick engine install"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     """What one check found, with the keys of `doctor --json`."""
 
     name: str
@@ -25,8 +25,7 @@ class Check:
     mend: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class EngineTrial(Struct, frozen=True, kw_only=True):
     """How the engine did when a child process imported it."""
 
     started: bool
@@ -34,13 +33,12 @@ class Trial:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class CheckInputs(Struct, frozen=True, kw_only=True):
     """All that the checks look at."""
 
     machine: Machine
     fits: Build
-    trial: Trial | None
+    trial: EngineTrial | None
     """None without an engine."""
     missing: tuple[str, ...] = ()
     """Programs that compiling takes and that are not here."""
@@ -60,7 +58,7 @@ class Findings:
     saves_power: bool = False
 
 
-def examine(found: Findings) -> list[Check]:
+def run_checks(found: CheckInputs) -> list[Check]:
     """Make all checks, in the order in which a person would mend them."""
     return [
         engine(found), backend(found), compiler(found), memory(found), swap(found), space(found),
@@ -68,7 +66,7 @@ def examine(found: Findings) -> list[Check]:
     ]  # fmt: skip
 
 
-def engine(found: Findings) -> Check:
+def engine(found: CheckInputs) -> Check:
     """Is there an engine, does it start, does it know Qwen3.5."""
     build, trial = found.machine.engine, found.trial
     if trial is None:
@@ -82,7 +80,7 @@ def engine(found: Findings) -> Check:
     return _good("engine", f"{name} starts and knows Qwen3.5")
 
 
-def backend(found: Findings) -> Check:
+def backend(found: CheckInputs) -> Check:
     """Can the engine drive the GPU that is here."""
     gpus = found.machine.gpus
     if not gpus:
@@ -103,7 +101,7 @@ def backend(found: Findings) -> Check:
     return _bad("GPU", f"GPU found ({named}), engine built for {built_for}; {fits}", INSTALL)
 
 
-def compiler(found: Findings) -> Check:
+def compiler(found: CheckInputs) -> Check:
     """Is there what compiling the engine takes, where no wheel fits."""
     if found.fits.wheels:
         return _good("compiler", "not needed: a wheel fits this machine")
@@ -119,7 +117,7 @@ def compiler(found: Findings) -> Check:
     return _bad("compiler", f"missing: {lacking}", mend)
 
 
-def memory(found: Findings) -> Check:
+def memory(found: CheckInputs) -> Check:
     """Is there room for the smallest model."""
     there = found.machine.memory
     room = there.available if there.limit is None else min(there.limit, there.available)
@@ -141,7 +139,7 @@ def memory(found: Findings) -> Check:
     return _good("memory", f"{units.memory(room)} available")
 
 
-def swap(found: Findings) -> Check:
+def swap(found: CheckInputs) -> Check:
     """Is the system swapping."""
     if found.swap_used >= 64 * units.MIB:
         return _warning(
@@ -152,7 +150,7 @@ def swap(found: Findings) -> Check:
     return _good("swap", "not in use")
 
 
-def space(found: Findings) -> Check:
+def space(found: CheckInputs) -> Check:
     """Is there room for a download."""
     free = found.machine.disk.free
     elsewhere = "export HF_HOME=/path/on/a/larger/disk"
@@ -169,7 +167,7 @@ def space(found: Findings) -> Check:
     return _good("space", f"{units.download(free)} free")
 
 
-def disk(found: Findings) -> Check:
+def disk(found: CheckInputs) -> Check:
     """Is the cache on a disk that makes loading slow."""
     if found.disk_kind:
         return _warning(
@@ -180,7 +178,7 @@ def disk(found: Findings) -> Check:
     return _good("disk", "nothing known against it")
 
 
-def hub(found: Findings) -> Check:
+def hub(found: CheckInputs) -> Check:
     """Can the hub be reached."""
     if found.offline:
         return _good("hub", "not asked, as HF_HUB_OFFLINE says")
@@ -193,7 +191,7 @@ def hub(found: Findings) -> Check:
     return _good("hub", f"{found.hub} answers")
 
 
-def token(found: Findings) -> Check:
+def token(found: CheckInputs) -> Check:
     """Is a token refused."""
     if found.token_problem:
         return _bad("token", found.token_problem, "hf auth login, or: unset HF_TOKEN")
@@ -202,7 +200,7 @@ def token(found: Findings) -> Check:
     return _good("token", "accepted" if found.has_token else "none, and none is needed")
 
 
-def power(found: Findings) -> Check:
+def power(found: CheckInputs) -> Check:
     """Does a battery or a power mode slow the machine."""
     if found.saves_power:
         return _warning(

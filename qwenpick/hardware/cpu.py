@@ -15,7 +15,7 @@ from qwenpick.hardware.machine import Cpu
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _CPUS = "/sys/devices/system/cpu"
 _FEATURES = (
@@ -34,10 +34,10 @@ a quarter to a half of its big neighbour, an A7xx beside an X core about 0.8 (th
 capacity-dmips-mhz values in the kernel's arch/arm64/boot/dts)."""
 
 
-def cpu(sources: Sources) -> Cpu:
+def cpu(sources: SystemReader) -> Cpu:
     """Describe the processor, and count the threads that help the engine."""
     if sources.platform == "darwin":
-        from qwenpick.hardware import apple  # noqa: PLC0415 - for macOS alone
+        from qwenpick.hardware import apple
 
         return apple.cpu(sources)
     quota = cgroup.cpu_quota(sources)
@@ -66,7 +66,7 @@ def cpu(sources: Sources) -> Cpu:
     )
 
 
-def _cores(sources: Sources) -> dict[int, str | None]:
+def _cores(sources: SystemReader) -> dict[int, str | None]:
     """Give logical processor to the core that it is a thread of, for those that are on."""
     cores: dict[int, str | None] = {}
     for name in sources.names(_CPUS):
@@ -78,7 +78,7 @@ def _cores(sources: Sources) -> dict[int, str | None]:
     return cores
 
 
-def _helping(sources: Sources, cores: dict[int, str | None]) -> int:
+def _helping(sources: SystemReader, cores: dict[int, str | None]) -> int:
     """Count the cores, one thread each, that this process may use and that are fast enough."""
     allowed = sources.affinity()
     usable = set(cores) if allowed is None else {number for number in cores if number in allowed}
@@ -86,13 +86,13 @@ def _helping(sources: Sources, cores: dict[int, str | None]) -> int:
     return len({cores[number] or str(number) for number in fast})
 
 
-def _allowed(sources: Sources, physical: int | None) -> int:
+def _allowed(sources: SystemReader, physical: int | None) -> int:
     """Count the threads that help, where the system shows no cores."""
     allowed = sources.affinity()
     return min(physical or 1, len(allowed)) if allowed else physical or 1
 
 
-def _fast(sources: Sources, usable: Iterable[int]) -> set[int]:
+def _fast(sources: SystemReader, usable: Iterable[int]) -> set[int]:
     """Leave out the efficiency cores; all stay where they are all there is."""
     usable = set(usable)
     efficient = usable & _span(sources.text("/sys/devices/cpu_atom/cpus") or "")
@@ -115,7 +115,7 @@ def _span(text: str) -> set[int]:
     return numbers
 
 
-def _cpuinfo(sources: Sources) -> dict[str, str]:
+def _cpuinfo(sources: SystemReader) -> dict[str, str]:
     """Read the first processor's lines of /proc/cpuinfo, and the lines after the last one."""
     facts: dict[str, str] = {}
     for line in (sources.text("/proc/cpuinfo") or "").splitlines():
@@ -125,7 +125,7 @@ def _cpuinfo(sources: Sources) -> dict[str, str]:
     return facts
 
 
-def _name(sources: Sources, facts: dict[str, str]) -> str | None:
+def _name(sources: SystemReader, facts: dict[str, str]) -> str | None:
     """Name the processor; on ARM boards, where /proc/cpuinfo has no name, the board."""
     board = (sources.text("/proc/device-tree/model") or "").rstrip("\0").strip()
     name = facts.get("model name") or board or facts.get("Model") or facts.get("Hardware")

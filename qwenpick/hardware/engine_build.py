@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from qwenpick.hardware.machine import EngineBuild
 
 if TYPE_CHECKING:
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _FIRST_WITH_QWEN35 = (0, 3, 17)
 """Older builds answer "unknown model architecture: 'qwen35'"."""
@@ -24,7 +24,7 @@ _BACKENDS = ("cpu", "cuda", "hip", "vulkan", "metal", "sycl")
 _LIBRARY = re.compile(r"(?:lib)?ggml-([a-z]+)[-.\w]*?\.(?:so|dylib|dll)\b")
 
 
-def engine(sources: Sources) -> EngineBuild:
+def engine(sources: SystemReader) -> EngineBuild:
     """Find the engine on the search path, as an import would."""
     for folder in sources.search:
         package = Path(folder or ".") / "llama_cpp"

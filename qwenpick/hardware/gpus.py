@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qwenpick.hardware import nvidia
 
@@ -11,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from qwenpick.hardware.machine import EngineBuild, Gpu, Memory
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 
-def gpus(sources: Sources, memory: Memory, build: EngineBuild) -> tuple[list[Gpu], list[str]]:
+def gpus(sources: SystemReader, memory: Memory, build: EngineBuild) -> tuple[list[Gpu], list[str]]:
     """Give the GPUs that may be used, and what there is to say of them."""
     if sources.platform == "darwin":
-        from qwenpick.hardware import apple  # noqa: PLC0415 - each source where it is needed
+        from qwenpick.hardware import apple
 
         return [_rated(gpu, memory, sources) for gpu in apple.gpus(sources, memory)], []
     found, uuids, notes = nvidia.gpus(sources, memory)
@@ -44,14 +45,14 @@ def _one_part(found: list[Gpu], notes: list[str]) -> list[Gpu]:
     return parts[:1] or found
 
 
-def _others(sources: Sources, memory: Memory) -> Iterator[tuple[list[Gpu], list[str]]]:
+def _others(sources: SystemReader, memory: Memory) -> Iterator[tuple[list[Gpu], list[str]]]:
     """Give the GPUs of other makers; each source is imported where it has something to say."""
     if sources.platform == "win32":
-        from qwenpick.hardware import windows  # noqa: PLC0415 - see above
+        from qwenpick.hardware import windows
 
         yield windows.gpus(sources)
     elif sources.names("/sys/class/drm"):
-        from qwenpick.hardware import amd, intel  # noqa: PLC0415 - see above
+        from qwenpick.hardware import amd, intel
 
         found, said = amd.gpus(sources, memory)
         for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
@@ -80,7 +81,11 @@ def visible(cards_there: Sequence[Gpu], named: str, uuids: Sequence[str] = ()) -
 
 
 def _obey(
-    sources: Sources, variable: str, found: list[Gpu], notes: list[str], uuids: Sequence[str] = ()
+    sources: SystemReader,
+    variable: str,
+    found: list[Gpu],
+    notes: list[str],
+    uuids: Sequence[str] = (),
 ) -> list[Gpu]:
     """Apply a variable, and note what it hides."""
     named = sources.environment.get(variable)
@@ -100,11 +105,11 @@ def _obey(
     return kept
 
 
-def _rated(gpu: Gpu, memory: Memory, sources: Sources) -> Gpu:
+def _rated(gpu: Gpu, memory: Memory, sources: SystemReader) -> Gpu:
     """Give a GPU without a bandwidth the one of the table, by its name or its board's."""
     if gpu.bandwidth_bytes_per_second is not None:
         return gpu
-    from qwenpick.hardware import cards  # noqa: PLC0415 - see above
+    from qwenpick.hardware import cards
 
     size = memory.total if gpu.unified else gpu.total
     rate = cards.bandwidth(gpu.name, size)

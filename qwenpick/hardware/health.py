@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick.hardware import system
-from qwenpick.hardware.checks import Trial
+from qwenpick.hardware.checks import EngineTrial
 
 if TYPE_CHECKING:
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _TRY = """
 import pathlib, llama_cpp
@@ -26,7 +26,7 @@ _SECONDS_FOR_ENGINE = 60.0
 _SECONDS_FOR_HUB = 5.0
 
 
-def try_engine(python: str = sys.executable) -> Trial:
+def try_engine(python: str = sys.executable) -> EngineTrial:
     """Import the engine in a child process, which an illegal instruction may end."""
     try:
         child = subprocess.run(  # noqa: S603 - this Python, and a text of our own
@@ -37,16 +37,18 @@ def try_engine(python: str = sys.executable) -> Trial:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Trial(started=False, problem=f"no answer within {_SECONDS_FOR_ENGINE:.0f} seconds")
+        return EngineTrial(
+            started=False, problem=f"no answer within {_SECONDS_FOR_ENGINE:.0f} seconds"
+        )
     if child.returncode == 0:
-        return Trial(started=True, knows_qwen35=child.stdout.strip().endswith("knows"))
-    return Trial(started=False, problem=_ending(child.returncode, child.stderr))
+        return EngineTrial(started=True, knows_qwen35=child.stdout.strip().endswith("knows"))
+    return EngineTrial(started=False, problem=_ending(child.returncode, child.stderr))
 
 
 def _ending(code: int, stderr: str) -> str:
     """Say how a child process ended."""
     if code < 0:
-        import signal  # noqa: PLC0415 - for a crash alone
+        import signal
 
         name = signal.strsignal(-code) or f"signal {-code}"
         return f"{name.lower()} (built for another processor)" if code == -4 else name.lower()  # noqa: PLR2004 - SIGILL
@@ -54,7 +56,7 @@ def _ending(code: int, stderr: str) -> str:
     return lines[-1].strip() if lines else f"exit code {code}"
 
 
-def disk_kind(sources: Sources) -> str:
+def disk_kind(sources: SystemReader) -> str:
     """Say what makes the cache's disk slow: spinning, or across a network; empty if nothing."""
     path = system.hub_cache(sources)
     best, device = "", ""
@@ -72,29 +74,29 @@ def disk_kind(sources: Sources) -> str:
     return ""
 
 
-def _is_virtual(sources: Sources, folder: str) -> bool:
+def _is_virtual(sources: SystemReader, folder: str) -> bool:
     """Tell a virtual machine's disk, which calls itself spinning and says nothing by it."""
     place = str(sources.path(folder).resolve())
     return "virtio" in place or "/virtual/" in place
 
 
-def saves_power(sources: Sources) -> bool:
+def saves_power(sources: SystemReader) -> bool:
     """Say whether the machine's power mode saves energy at the cost of speed."""
     return sources.text("/sys/firmware/acpi/platform_profile") in {"low-power", "quiet"}
 
 
-def endpoint(sources: Sources) -> str:
+def endpoint(sources: SystemReader) -> str:
     """Give the hub's address."""
     return (sources.environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
-def is_offline(sources: Sources) -> bool:
+def is_offline(sources: SystemReader) -> bool:
     """Say whether the hub is not to be asked (HF_HUB_OFFLINE, as huggingface_hub reads it)."""
     named = sources.environment.get("HF_HUB_OFFLINE", "").upper()
     return named in {"1", "ON", "YES", "TRUE"}
 
 
-def token(sources: Sources) -> str | None:
+def token(sources: SystemReader) -> str | None:
     """Give the person's token, from where huggingface_hub looks for it."""
     named = sources.environment.get("HF_TOKEN")
     if named:
@@ -113,9 +115,9 @@ def ask_hub(hub: str, path: str, secret: str | None = None) -> tuple[int | None,
     Returns:
         The code of its answer, None without one; and what went wrong then.
     """
-    import http.client  # noqa: PLC0415 - 25 ms, for `doctor` alone
-    import urllib.error  # noqa: PLC0415 - the same
-    import urllib.request  # noqa: PLC0415 - the same
+    import http.client
+    import urllib.error
+    import urllib.request
 
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     try:
@@ -133,7 +135,7 @@ def ask_hub(hub: str, path: str, secret: str | None = None) -> tuple[int | None,
 
 def missing(programs: tuple[str, ...]) -> tuple[str, ...]:
     """Give the programs that are not on the path; any compiler stands for `c++`."""
-    import shutil  # noqa: PLC0415 - 10 ms, for `doctor` alone
+    import shutil
 
     compilers = ("c++", "g++", "clang++", "cl", os.environ.get("CXX") or "c++")
     return tuple(

@@ -14,14 +14,14 @@ from qwenpick.hardware import cards, pci
 from qwenpick.hardware.machine import Gpu
 
 if TYPE_CHECKING:
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _VENDOR = "8086"
 _SMALL_WINDOW = 256 * units.MIB
 """The size of the window where it was not resized."""
 
 
-def gpus(sources: Sources) -> tuple[list[Gpu], list[str]]:
+def gpus(sources: SystemReader) -> tuple[list[Gpu], list[str]]:
     """Give the GPUs that xe or i915 drives, and what there is to say of them."""
     found: list[Gpu] = []
     notes: list[str] = []
@@ -54,7 +54,7 @@ def gpus(sources: Sources) -> tuple[list[Gpu], list[str]]:
     return found, notes
 
 
-def _window(sources: Sources, device: pci.Device) -> int | None:
+def _window(sources: SystemReader, device: pci.Device) -> int | None:
     """Give the size of the window onto a card's own memory (BAR 2), None where it has none.
 
     GPUs inside processors have one too, onto memory that is the machine's: they sit on
@@ -68,6 +68,6 @@ def _window(sources: Sources, device: pci.Device) -> int | None:
     return end - start + 1 if end > start else None
 
 
-def _slot(sources: Sources, device: pci.Device) -> str | None:
+def _slot(sources: SystemReader, device: pci.Device) -> str | None:
     events = (sources.text(f"{device.folder}/uevent") or "").splitlines()
     return next((line[14:] for line in events if line.startswith("PCI_SLOT_NAME=")), None)

@@ -14,24 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class SilentError(Exception):
+class IsolatedCallError(Exception):
     """No answer: the message says whether the driver hung or crashed."""
 
 
-def answer(question: Callable[[], Any], *, seconds: float, fork: bool = hasattr(os, "fork")) -> Any:  # noqa: ANN401 - any JSON
+def call_isolated(
+    question: Callable[[], Any], *, seconds: float, fork: bool = hasattr(os, "fork")
+) -> Any:  # noqa: ANN401 - any JSON
     """Give what *question* returns, as JSON carries it.
 
     Raises:
-        SilentError: It did not return within *seconds*, or ended its process.
+        IsolatedCallError: It did not return within *seconds*, or ended its process.
     """
     return (_in_child if fork else _in_thread)(question, seconds)
 
 
 def _in_child(question: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401
-    import json  # noqa: PLC0415 - only where there is a driver to ask
-    import select  # noqa: PLC0415 - the same
-    import signal  # noqa: PLC0415 - the same
-    import time  # noqa: PLC0415 - the same
+    import json
+    import select
+    import signal
+    import time
 
     reader, writer = os.pipe()
     child = _fork()
@@ -52,17 +54,17 @@ def _in_child(question: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN4
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, os.WNOHANG)
         os.close(reader)
-        raise SilentError(f"did not answer within {seconds:.1f} seconds")
+        raise IsolatedCallError(f"did not answer within {seconds:.1f} seconds")
     os.waitpid(child, 0)
     os.close(reader)
     if not text:
-        raise SilentError("crashed")
+        raise IsolatedCallError("crashed")
     return json.loads(text)
 
 
 def _fork() -> int:
     """Fork; Python 3.12 warns of it where threads run, but this child only asks and exits."""
-    import warnings  # noqa: PLC0415 - loaded by then
+    import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -70,12 +72,12 @@ def _fork() -> int:
 
 
 def _in_thread(question: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401
-    import threading  # noqa: PLC0415 - only where there is a driver to ask
+    import threading
 
     answers: list[Any] = []
     thread = threading.Thread(target=lambda: answers.append(question()), daemon=True)
     thread.start()
     thread.join(seconds)
     if not answers:
-        raise SilentError(f"did not answer within {seconds:.1f} seconds")
+        raise IsolatedCallError(f"did not answer within {seconds:.1f} seconds")
     return answers[0]

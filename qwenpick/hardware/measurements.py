@@ -6,11 +6,12 @@ One JSON file in qwenpick's home, newest last, one record for a model file and i
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from msgspec import to_builtins
+
+from qwenpick.files import home
 from qwenpick.hardware.machine import Measurement
-from qwenpick.home import home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def keep(measurement: Measurement) -> None:
     path = _path()
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps([asdict(one) for one in [*rows, measurement]], indent=1))
+    fresh.write_text(json.dumps([to_builtins(one) for one in [*rows, measurement]], indent=1))
     fresh.replace(path)
 
 

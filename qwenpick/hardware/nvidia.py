@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qwenpick.hardware.machine import Memory
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _PATIENCE = 0.4  # seconds
 _BUSY_FROM = 256 * units.MIB
 """Memory of other processes that is worth a note; a desktop's own windows take less."""
 
 
-def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str], list[str]]:
+def gpus(sources: SystemReader, memory: Memory) -> tuple[list[Gpu], list[str], list[str]]:
     """Give the cards in the driver's order, their UUIDs, and what there is to say of them."""
     if not _driver_is_here(sources):
         board = _jetson(sources, memory)
         return board, [""] * len(board), []
-    from qwenpick.hardware import guard  # noqa: PLC0415 - where there is a driver to ask
+    from qwenpick.hardware import isolate
 
     try:
-        found = guard.answer(_ask, seconds=_PATIENCE)
-    except guard.SilentError as error:
+        found = isolate.call_isolated(_ask, seconds=_PATIENCE)
+    except isolate.IsolatedCallError as error:
         cards = _from_proc(sources)
         return cards, [""] * len(cards), [f"The NVIDIA driver {error}: see `nvidia-smi`."]
     notes = [f"The NVIDIA driver does not start ({found['error']})."] if found["error"] else []
@@ -45,7 +45,7 @@ def gpus(sources: Sources, memory: Memory) -> tuple[list[Gpu], list[str], list[s
     return cards, [card["uuid"] for card in found["cards"]], notes
 
 
-def _jetson(sources: Sources, memory: Memory) -> list[Gpu]:
+def _jetson(sources: SystemReader, memory: Memory) -> list[Gpu]:
     """Give the GPU of a Jetson, whose system has no NVML before JetPack 6."""
     board = (sources.text("/proc/device-tree/model") or "").rstrip("\0")
     if "Jetson" not in board:
@@ -61,24 +61,24 @@ def _jetson(sources: Sources, memory: Memory) -> list[Gpu]:
     ]
 
 
-def _driver_is_here(sources: Sources) -> bool:
+def _driver_is_here(sources: SystemReader) -> bool:
     """Look for the driver's library, without the 30 ms that pynvml takes."""
     if sources.platform == "darwin":
         return False
-    import ctypes  # noqa: PLC0415 - 5 ms
+    import ctypes
 
     try:
         ctypes.CDLL("nvml.dll" if sources.platform == "win32" else "libnvidia-ml.so.1")
     except OSError:
         return False
-    import pynvml  # noqa: F401, PLC0415 - here, so that importing it is not held against the driver
+    import pynvml  # noqa: F401 - here, so that importing it is not held against the driver
 
     return True
 
 
 def _ask() -> dict[str, Any]:
     """Ask the driver for all that is needed, as JSON can carry it."""
-    import pynvml as nvml  # noqa: PLC0415 - loaded by then
+    import pynvml as nvml
 
     found: dict[str, Any] = {"error": None, "driver": None, "cuda": None, "cards": []}
     try:
@@ -96,7 +96,7 @@ def _ask() -> dict[str, Any]:
 
 def _parts(handle: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a handle of pynvml
     """Give the MIG instances of a card that was split; CUDA sees those in its place."""
-    import pynvml as nvml  # noqa: PLC0415 - loaded by then
+    import pynvml as nvml
 
     mode = _try(nvml.nvmlDeviceGetMigMode, handle)
     if not mode or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
@@ -111,7 +111,7 @@ def _parts(handle: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - a handle of p
 
 
 def _facts(handle: Any) -> dict[str, Any]:  # noqa: ANN401 - a handle of pynvml
-    import pynvml as nvml  # noqa: PLC0415 - loaded by then
+    import pynvml as nvml
 
     memory = _try(nvml.nvmlDeviceGetMemoryInfo, handle)
     compute = _try(nvml.nvmlDeviceGetCudaComputeCapability, handle)
@@ -130,7 +130,7 @@ def _facts(handle: Any) -> dict[str, Any]:  # noqa: ANN401 - a handle of pynvml
 
 def _try(question: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - NVML's own
     """Ask for one thing; None where this driver or this card has no answer."""
-    import pynvml as nvml  # noqa: PLC0415 - loaded by then
+    import pynvml as nvml
 
     try:
         return question(*arguments)
@@ -167,7 +167,7 @@ def _driver(found: dict[str, Any]) -> str | None:
     return ", ".join(part for part in parts if part) or None
 
 
-def _from_proc(sources: Sources) -> list[Gpu]:
+def _from_proc(sources: SystemReader) -> list[Gpu]:
     """Name the cards from the kernel's files, where the driver does not answer."""
     cards = []
     for folder in sources.names("/proc/driver/nvidia/gpus"):

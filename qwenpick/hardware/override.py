@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qwenpick.errors import UsageError
 from qwenpick.hardware import apple, cards
@@ -17,7 +18,9 @@ _MOST = 16
 """Devices that the engine can spread a model over (GGML_CUDA_MAX_DEVICES in ggml-cuda.h)."""
 
 
-def imagine(machine: Machine, *, ram: int | None, vram: int | None, gpus: Sequence[str]) -> Machine:
+def override(
+    machine: Machine, *, ram: int | None, vram: int | None, gpus: Sequence[str]
+) -> Machine:
     """Give a machine with what was named in place of what it has.
 
     RAM alone means no GPU; cards or video memory alone keep the machine's RAM. Video

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _LISTS = ("/usr/share/hwdata/pci.ids", "/usr/share/misc/pci.ids")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(Struct, frozen=True, kw_only=True):
     """One device: its folder in sysfs, its ids in hexadecimal, its kernel driver."""
 
     folder: str
@@ -23,7 +23,7 @@ class Device:
     driver: str
 
 
-def devices(sources: Sources, vendor: str) -> Iterator[Device]:
+def devices(sources: SystemReader, vendor: str) -> Iterator[Device]:
     """Give the graphics devices of a vendor (`1002` AMD, `8086` Intel), in the kernel's order."""
     for name in sources.names("/sys/class/drm"):
         folder = f"/sys/class/drm/{name}/device"
@@ -40,7 +40,7 @@ def devices(sources: Sources, vendor: str) -> Iterator[Device]:
             )
 
 
-def name(sources: Sources, vendor: str, device: str) -> str | None:
+def name(sources: SystemReader, vendor: str, device: str) -> str | None:
     """Find a device's name in the list of PCI ids that most systems carry."""
     for path in _LISTS:
         ours = False

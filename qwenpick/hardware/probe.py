@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qwenpick.hardware import measured, system
+from msgspec.structs import replace
+
+from qwenpick.hardware import measurements, system
 from qwenpick.hardware.cpu import cpu
-from qwenpick.hardware.engine import engine
+from qwenpick.hardware.engine_build import engine
 from qwenpick.hardware.gpus import gpus
 from qwenpick.hardware.machine import Machine
-from qwenpick.hardware.sources import Sources
+from qwenpick.hardware.system_reader import SystemReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +26,14 @@ _BOARDS = {
 """Boards whose memory is the same in all of them: its bandwidth in bytes per second."""
 
 
-def probe(sources: Sources | None = None) -> Machine:
+def probe(sources: SystemReader | None = None) -> Machine:
     """Look at this machine, or at what *sources* shows of another one.
 
     Nothing is written, nothing is sent. What can't be found out is None, and why is in
     the notes.
     """
-    measured_rate = measured.bandwidth() if sources is None else None
-    sources = sources or Sources()
+    measured_rate = measurements.bandwidth() if sources is None else None
+    sources = sources or SystemReader()
     memory = system.memory(sources)
     build = engine(sources)
     found, notes = gpus(sources, memory, build)
@@ -61,7 +62,7 @@ def _bandwidth(found: Sequence[Gpu], processor: Cpu) -> float | None:
     return next((rate for board, rate in _BOARDS.items() if name.startswith(board)), None)
 
 
-def _memory_notes(sources: Sources, memory: Memory) -> list[str]:
+def _memory_notes(sources: SystemReader, memory: Memory) -> list[str]:
     """Say what stands between the machine's memory and this process."""
     notes = []
     if system.is_wsl(sources):

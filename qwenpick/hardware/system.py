@@ -15,10 +15,10 @@ from qwenpick.hardware import cgroup
 from qwenpick.hardware.machine import Disk, Memory
 
 if TYPE_CHECKING:
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 
-def operating_system(sources: Sources) -> str:
+def operating_system(sources: SystemReader) -> str:
     """Name the system and its version; WSL2 is named as such."""
     if sources.platform == "darwin":
         return f"macOS {sources.sysctl('kern.osproductversion') or ''}".strip()
@@ -35,12 +35,12 @@ def operating_system(sources: Sources) -> str:
     return f"Linux {release.partition('-')[0]}".strip() + inside
 
 
-def is_wsl(sources: Sources) -> bool:
+def is_wsl(sources: SystemReader) -> bool:
     """Say whether this is Linux inside Windows (WSL2)."""
     return "microsoft" in (sources.text("/proc/sys/kernel/osrelease") or "").casefold()
 
 
-def memory(sources: Sources) -> Memory:
+def memory(sources: SystemReader) -> Memory:
     """Measure RAM: what is there, and what this process may use now.
 
     The system's "available" counts page cache that can be dropped as free, and no swap.
@@ -62,19 +62,19 @@ def memory(sources: Sources) -> Memory:
     )
 
 
-def swap_used(sources: Sources) -> int:
+def swap_used(sources: SystemReader) -> int:
     """Give the bytes of swap in use."""
     facts = _meminfo(sources)
     if facts:
         return facts.get("SwapTotal", 0) - facts.get("SwapFree", 0)
-    import psutil  # noqa: PLC0415 - 25 ms
+    import psutil
 
     return int(psutil.swap_memory().used)
 
 
 def on_battery() -> bool:
     """Say whether a battery feeds this machine now."""
-    import psutil  # noqa: PLC0415 - 25 ms
+    import psutil
 
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     return battery is not None and battery.power_plugged is False
@@ -82,12 +82,12 @@ def on_battery() -> bool:
 
 def physical_cores() -> int | None:
     """Count the physical cores, where no better source is at hand."""
-    import psutil  # noqa: PLC0415 - 25 ms
+    import psutil
 
     return psutil.cpu_count(logical=False)
 
 
-def disk(sources: Sources) -> Disk:
+def disk(sources: SystemReader) -> Disk:
     """Find the folder that downloads go to, and the space on its disk.
 
     The hub's own rules: HF_HUB_CACHE, else `hub` in HF_HOME, else in
@@ -100,7 +100,7 @@ def disk(sources: Sources) -> Disk:
     return Disk(path=str(path), free=_free(there))
 
 
-def hub_cache(sources: Sources) -> Path:
+def hub_cache(sources: SystemReader) -> Path:
     """Give the folder of the hub's cache; it may not exist yet."""
     environment = sources.environment
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
@@ -116,18 +116,18 @@ def _expanded(text: str) -> Path:
     return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111 - see above
 
 
-def _ram(sources: Sources) -> tuple[int, int]:
+def _ram(sources: SystemReader) -> tuple[int, int]:
     """Give the bytes of RAM, and those available; Linux says both in one file."""
     facts = _meminfo(sources)
     if "MemAvailable" in facts:
         return facts["MemTotal"], facts["MemAvailable"]
-    import psutil  # noqa: PLC0415 - 25 ms
+    import psutil
 
     found = psutil.virtual_memory()
     return int(found.total), int(found.available)
 
 
-def _meminfo(sources: Sources) -> dict[str, int]:
+def _meminfo(sources: SystemReader) -> dict[str, int]:
     """Read /proc/meminfo in bytes; empty on other systems."""
     facts = {}
     for line in (sources.text("/proc/meminfo") or "").splitlines():
@@ -144,7 +144,7 @@ def _free(path: Path) -> int | None:
         if sys.platform != "win32":
             disk = os.statvfs(path)
             return disk.f_bavail * disk.f_frsize
-        import psutil  # noqa: PLC0415 - 25 ms
+        import psutil
 
         return int(psutil.disk_usage(str(path)).free)
     except OSError:

@@ -1,6 +1,6 @@
 """Where the probe looks: the file system, the environment and three questions to the system.
 
-`Sources()` is this machine. A test gives a folder that has the `proc` and `sys` of
+`SystemReader()` is this machine. A test gives a folder that has the `proc` and `sys` of
 another machine, and answers in place of the system calls.
 """
 
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def _sysctl(name: str) -> str | None:
     """Ask macOS for one value, None where it has no such name."""
-    import subprocess  # noqa: PLC0415 - 6 ms, for macOS alone
+    import subprocess
 
     try:
         answer = subprocess.run(  # noqa: S603 - a fixed program, and names of our own
@@ -35,14 +36,14 @@ def _sysctl(name: str) -> str | None:
 
 def _registry(key: str) -> tuple[Mapping[str, object], ...]:
     """Give the values of each numbered subkey of a key of Windows' local machine registry."""
-    from qwenpick.hardware import windows  # noqa: PLC0415 - for Windows alone
+    from qwenpick.hardware import windows
 
     return windows.registry(key)
 
 
 def _processor_feature(number: int) -> bool:
     """Ask Windows whether its processor has a feature (IsProcessorFeaturePresent)."""
-    from qwenpick.hardware import windows  # noqa: PLC0415 - for Windows alone
+    from qwenpick.hardware import windows
 
     return windows.processor_feature(number)
 
@@ -58,7 +59,7 @@ def _address_space() -> int | None:
     """Give the limit of `ulimit -v` in bytes, None without one."""
     if sys.platform == "win32":
         return None
-    import resource  # noqa: PLC0415 - not on Windows
+    import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return None if soft == resource.RLIM_INFINITY else soft
@@ -70,8 +71,7 @@ def _arch() -> str:
     return os.uname().machine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class SystemReader(Struct, frozen=True, kw_only=True):
     """All that the probe reads."""
 
     root: Path = Path("/")

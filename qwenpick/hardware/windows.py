@@ -10,14 +10,14 @@ from qwenpick.hardware.machine import Gpu
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qwenpick.hardware.sources import Sources
+    from qwenpick.hardware.system_reader import SystemReader
 
 _DISPLAYS = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
 """Display adapters (Microsoft's "System-defined device setup classes")."""
 _VENDORS = {"amd": "amd", "radeon": "amd", "intel": "intel"}
 
 
-def gpus(sources: Sources) -> tuple[list[Gpu], list[str]]:
+def gpus(sources: SystemReader) -> tuple[list[Gpu], list[str]]:
     """Give the GPUs of AMD and Intel that have a driver, and what there is to say of them."""
     found = []
     for values in sources.registry(_DISPLAYS):
@@ -47,7 +47,7 @@ def gpus(sources: Sources) -> tuple[list[Gpu], list[str]]:
 
 def registry(key: str) -> tuple[Mapping[str, object], ...]:
     """Give the values of each numbered subkey of a key below HKEY_LOCAL_MACHINE."""
-    import winreg  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - Windows alone
+    import winreg  # type: ignore[import-not-found,unused-ignore]
 
     found = []
     for number in range(64):
@@ -63,7 +63,7 @@ def registry(key: str) -> tuple[Mapping[str, object], ...]:
 
 def processor_feature(number: int) -> bool:
     """Ask whether the processor has a feature."""
-    import ctypes  # noqa: PLC0415 - Windows alone
+    import ctypes
 
     kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
     return bool(kernel.IsProcessorFeaturePresent(number))

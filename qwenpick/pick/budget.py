@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwenpick import units
 
 if TYPE_CHECKING:
     from qwenpick.hardware.machine import Gpu, Machine
-    from qwenpick.pick.wish import Wish
+    from qwenpick.pick.request import Request
 
 RESERVE_SHARE = 0.05
 RESERVE_LEAST = 300 * units.MIB
@@ -25,8 +26,7 @@ DRIVER_ON_HOST = 370 << 20
 more than the sum's other parts, on an H100 (docs/memory.md). Of others the same is taken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(Struct, frozen=True, kw_only=True):
     """A device with a name, the bytes that a model may use, and how fast it reads them."""
 
     index: int
@@ -37,8 +37,7 @@ class Device:
     """Bytes that the engine's library holds there beside its buffers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class Budget(Struct, frozen=True, kw_only=True):
     """Bytes on the host and on each device; `pooled` where both are the same memory."""
 
     host: int
@@ -63,7 +62,7 @@ class Budget:
         return f"{units.memory(self.on_cards)} of VRAM and {units.memory(self.host)} of RAM"
 
 
-def budget_of(machine: Machine, wish: Wish) -> Budget:
+def budget_of(machine: Machine, wish: Request) -> Budget:
     """Read the budget of a machine: what is free now, or exactly what was named.
 
     Where a machine has cards with memory of their own, devices that share its RAM are left
@@ -82,7 +81,7 @@ def budget_of(machine: Machine, wish: Wish) -> Budget:
     return Budget(host=pool, devices=devices[:1], pooled=True)
 
 
-def _device(index: int, gpu: Gpu, wish: Wish, host: int) -> Device:
+def _device(index: int, gpu: Gpu, wish: Request, host: int) -> Device:
     free = gpu.free if gpu.free is not None else gpu.total
     if wish.vram:
         budget = wish.vram

@@ -1,25 +1,27 @@
 """The choice: size and file by quality alone among those that fit and are fast enough.
 
-Then the settings of that file (settle.py). The search goes down by quality and stops at
+Then the settings of that file (fit.py). The search goes down by quality and stops at
 the first file that will do; what it did not need to look at, it does not look at.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from qwenpick.errors import UsageError
+from qwenpick.pick.fit import LAST_CONTEXT, Fit, PickInput, Verdict, fit
+from qwenpick.pick.profile import FOUR_BITS, bits, of_catalog
 from qwenpick.pick.quality import quality
-from qwenpick.pick.settle import LAST_CONTEXT, Question, Settled, Verdict, settle
-from qwenpick.pick.subject import FOUR_BITS, bits, of_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qwenpick.catalog.model import Model, WeightsFile
-    from qwenpick.pick.wish import Use, Wish
+    from qwenpick.pick.request import Request, Use
 
 FLOORS: dict[Use, float] = {"chat": 7.0, "agent": 7.0, "mobile": 10.0, "iot": 10.0}
 """Tokens per second below which nobody wants to wait for a use; others have none."""
@@ -37,14 +39,13 @@ SIZES_FOR: dict[Use, tuple[tuple[str, ...], ...]] = {
 """Sizes that a use takes, in turn; an empty group is every size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """One file of one size, settled, and what is held for and against it."""
 
     model: Model
     file: WeightsFile
     quality: float
-    settled: Settled
+    settled: Fit
     verdict: Verdict
 
     @property
@@ -61,7 +62,7 @@ class Candidate:
 class Candidates:
     """Every file that the wish allows, best first, each settled when it is first asked for."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: PickInput) -> None:
         self.question = question
         self._settled: dict[tuple[str, str, bool], Candidate] = {}
 
@@ -89,7 +90,7 @@ class Candidates:
             )
         return sorted(rows, key=lambda row: (-row[2], row[1].bytes, not row[1].bytes_exact))
 
-    def asked(self, wish: Wish) -> Candidates:
+    def asked(self, wish: Request) -> Candidates:
         """Give the same files for a wish with another memory or floor of speed."""
         again = Candidates(replace(self.question, wish=wish))
         again.files = self.files
@@ -100,7 +101,7 @@ class Candidates:
         key = (model.size, file.quant, last)
         if key not in self._settled:
             subject = of_catalog(model, file, vision=self.question.wish.vision)
-            settled = settle(subject, self.question, last_resort=last)
+            settled = fit(subject, self.question, last_resort=last)
             self._settled[key] = Candidate(
                 model=model, file=file, quality=score, settled=settled, verdict=self._judge(settled)
             )
@@ -114,7 +115,7 @@ class Candidates:
             if allowed(model, file):
                 yield self.of(model, file, score, last=last)
 
-    def _judge(self, settled: Settled) -> Verdict:
+    def _judge(self, settled: Fit) -> Verdict:
         if not settled.fits:
             return "too-big"
         demanded = self.question.wish.min_speed is not None

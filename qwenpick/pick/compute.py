@@ -14,7 +14,7 @@ from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.request import Settings
 
 FLOAT, HALF, LONG = 4, 2, 8
 POSITIONS = 4

@@ -11,7 +11,7 @@ from qwenpick.pick.memory import layer_kv_bytes
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
     from qwenpick.pick.graph import Result
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.request import Settings
 
 
 @lru_cache(maxsize=1024)

@@ -7,14 +7,16 @@ to the processor.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from qwenpick import units
 from qwenpick.pick import placement
 from qwenpick.pick.budget import Budget, budget_of
+from qwenpick.pick.request import KvType, Settings, ubatches
 from qwenpick.pick.speed import Rated, Speed, estimate, fastest, own
-from qwenpick.pick.wish import KvType, Settings, ubatches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from qwenpick.hardware.machine import Machine, Measurement
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
-    from qwenpick.pick.subject import Subject
-    from qwenpick.pick.wish import Wish
+    from qwenpick.pick.profile import ModelProfile
+    from qwenpick.pick.request import Request
 
 Verdict = Literal["fits", "tight", "too-slow", "too-big"]
 
@@ -33,13 +35,12 @@ CONTEXTS = (32768, 16384, 8192)
 LAST_CONTEXT = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class PickInput(Struct, frozen=True, kw_only=True):
     """All that a pick is asked about."""
 
     catalog: Catalog
     machine: Machine
-    wish: Wish
+    wish: Request
     measured: Sequence[Measurement] = ()
 
     @property
@@ -48,8 +49,7 @@ class Question:
         return budget_of(self.machine, self.wish)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Fit(Struct, frozen=True, kw_only=True):
     """A file's settings, its sum and its speed; `fits` where the budget holds them."""
 
     settings: Settings
@@ -63,13 +63,13 @@ class Settled:
         """Give settings, memory and speed with the contract's keys."""
         speed = self.speed
         return {
-            "settings": asdict(self.settings),
+            "settings": to_builtins(self.settings),
             "memory": self.memory.to_json(),
             "speed": {"decode": speed.decode, "prompt": speed.prompt, "basis": speed.basis},
         }
 
 
-def settle(subject: Subject, question: Question, *, last_resort: bool = False) -> Settled:
+def fit(subject: ModelProfile, question: PickInput, *, last_resort: bool = False) -> Fit:
     """Find the settings for a file; where none fit, give the least demanding ones.
 
     Args:
@@ -97,7 +97,7 @@ def settle(subject: Subject, question: Question, *, last_resort: bool = False) -
     return _settled(subject, least, least_placed, question, first)
 
 
-def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Iterator[Settings]:
+def _ladder(subject: ModelProfile, question: PickInput, *, last_resort: bool) -> Iterator[Settings]:
     """Give the settings to try, from what is wished for down."""
     wish, machine = question.wish, question.machine
     most = subject.architecture.context
@@ -128,7 +128,7 @@ def _ladder(subject: Subject, question: Question, *, last_resort: bool) -> Itera
             yield replace(rung, repack=False)
 
 
-def _tuned(subject: Subject, question: Question) -> Measurement | None:
+def _tuned(subject: ModelProfile, question: PickInput) -> Measurement | None:
     """Find the set-up in which this file was faster here than in the usual one.
 
     Without the usual one among them there is nothing to compare with: one chat with fewer threads
@@ -141,12 +141,16 @@ def _tuned(subject: Subject, question: Question) -> Measurement | None:
 
 
 def _settled(
-    subject: Subject, settings: Settings, placed: Placement, question: Question, first: Settings
-) -> Settled:
+    subject: ModelProfile,
+    settings: Settings,
+    placed: Placement,
+    question: PickInput,
+    first: Settings,
+) -> Fit:
     budget = question.budget
     settings = replace(settings, gpu_layers=placed.gpu_layers)
     rated = Rated(subject=subject, settings=settings, shares=placed.shares)
-    return Settled(
+    return Fit(
         settings=settings,
         memory=placed.memory,
         speed=estimate(rated, question.machine, question.catalog, question.measured),
@@ -157,7 +161,7 @@ def _settled(
 
 
 def _concessions(
-    subject: Subject, settings: Settings, first: Settings, budget: Budget
+    subject: ModelProfile, settings: Settings, first: Settings, budget: Budget
 ) -> Iterator[str]:
     """Name what was given way in."""
     if settings.kv_type != first.kv_type:

@@ -8,13 +8,12 @@ address that was ever used, which is more than what lives at any one time: gaps 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 ALIGNMENT = 32  # TENSOR_ALIGNMENT: results start at multiples of it
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Result:
+class Result(Struct, kw_only=True):
     """An intermediate result, or a view into one."""
 
     bytes: int
@@ -30,8 +29,7 @@ class Result:
     at: int | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Graph:
+class Graph(Struct, kw_only=True):
     """Results in the order in which they are computed; inputs come before all others."""
 
     inputs: list[Result] = field(default_factory=list)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwenpick.units import GIB
 
 if TYPE_CHECKING:
     from qwenpick.hardware.machine import Machine
-    from qwenpick.pick.wish import Use, Wish
+    from qwenpick.pick.request import Request, Use
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuideRow:
+class GuideRow(Struct, frozen=True, kw_only=True):
     """One line of the guide: a requirement, the sizes that it recommends, and why."""
 
     requirement: str
@@ -77,7 +77,7 @@ ROWS = (
 )
 
 
-def row_for(machine: Machine, wish: Wish) -> GuideRow:
+def row_for(machine: Machine, wish: Request) -> GuideRow:
     """Find the guide's row: by use, and for chat by memory."""
     if wish.use != "chat":
         return next(row for row in ROWS if row.use == wish.use)
@@ -91,7 +91,7 @@ def row_for(machine: Machine, wish: Wish) -> GuideRow:
     )
 
 
-def _memory(machine: Machine, wish: Wish) -> int:
+def _memory(machine: Machine, wish: Request) -> int:
     """Give the memory that the guide means: the largest card's, else RAM or its limit."""
     cards = [wish.vram or gpu.total or 0 for gpu in machine.gpus if wish.vram or not gpu.unified]
     if any(cards):

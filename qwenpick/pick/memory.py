@@ -7,15 +7,16 @@ engine then reports is checked against it in benchmarks/memory.py (docs/memory.m
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
 
 from qwenpick.pick.compute import compute_bytes
 from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
-    from qwenpick.pick.wish import KvType, Settings
+    from qwenpick.pick.request import KvType, Settings
 
 F32 = 4
 MASK_ELEMENT = 2
@@ -42,8 +43,7 @@ CELL = 80
 """The engine's book-keeping for each token of the context."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
+class FileFacts(Struct, frozen=True, kw_only=True):
     """What is known of a model's file: its bytes, and more once its header was read."""
 
     bytes: int
@@ -53,8 +53,7 @@ class FileFacts:
     """Bytes of the tensors that this processor would repack; 0 before the header was read."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemorySum:
+class MemorySum(Struct, frozen=True, kw_only=True):
     """What a model takes in bytes, part by part, named as the JSON names them."""
 
     weights: int
@@ -84,7 +83,8 @@ class MemorySum:
 
     def to_json(self) -> dict[str, Any]:
         """Give the contract's keys."""
-        return asdict(self) | {
+        parts: dict[str, Any] = to_builtins(self)
+        return parts | {
             "total": self.total,
             "host": self.host,
             "devices": [{"name": name, "bytes": size} for name, size in self.devices],

@@ -12,40 +12,45 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from qwenpick.pick.budget import DRIVER_ON_HOST
-from qwenpick.pick.card import card_bytes, input_bytes
-from qwenpick.pick.speed import Share
+from qwenpick.pick.cuda_buffer import card_bytes, input_bytes
+from qwenpick.pick.speed import DeviceWork
 
 if TYPE_CHECKING:
     from qwenpick.pick.budget import Budget
     from qwenpick.pick.memory import MemorySum
-    from qwenpick.pick.subject import Subject
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.profile import ModelProfile
+    from qwenpick.pick.request import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(Struct, frozen=True, kw_only=True):
     """Where a model lies, and what each device reads for a token."""
 
     gpu_layers: int
     memory: MemorySum
-    shares: tuple[Share, ...]
+    shares: tuple[DeviceWork, ...]
 
 
-def whole(subject: Subject, settings: Settings, memory: MemorySum, budget: Budget) -> Placement:
+def whole(
+    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
+) -> Placement:
     """Place every layer on one kind of device: the cards where there are any, else the host."""
     if budget.pooled:
         return _in_pool(subject, memory, budget)
     if budget.devices:
         return _on_cards(subject, settings, memory, budget, subject.architecture.layers + 1)
-    share = Share(layers=subject.architecture.layers, bytes=memory.weights - subject.unread)
+    share = DeviceWork(layers=subject.architecture.layers, bytes=memory.weights - subject.unread)
     return Placement(gpu_layers=0, memory=memory, shares=(share,))
 
 
-def demanded(subject: Subject, settings: Settings, memory: MemorySum, budget: Budget) -> Placement:
+def demanded(
+    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
+) -> Placement:
     """Place as many layers as the settings say on the devices, the rest on the host.
 
     Of devices that nobody found it counts all on the host.
@@ -60,7 +65,7 @@ def demanded(subject: Subject, settings: Settings, memory: MemorySum, budget: Bu
 
 
 def split(
-    subject: Subject, settings: Settings, memory: MemorySum, budget: Budget
+    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
 ) -> Placement | None:
     """Place as many layers on the cards as they hold, the rest on the host, where it all fits."""
     if not budget.devices or budget.pooled:
@@ -97,12 +102,14 @@ def _cards_hold(placement: Placement, budget: Budget, *, share: float) -> bool:
     )
 
 
-def _in_pool(subject: Subject, memory: MemorySum, budget: Budget) -> Placement:
+def _in_pool(subject: ModelProfile, memory: MemorySum, budget: Budget) -> Placement:
     """Place everything on a device that shares the machine's RAM."""
     host = memory.overhead + memory.checkpoints + memory.output
     device = (budget.devices[0].name, memory.total - host)
     layers = subject.architecture.layers
-    share = Share(layers=layers, bytes=memory.weights - subject.unread, gpu=budget.devices[0].index)
+    share = DeviceWork(
+        layers=layers, bytes=memory.weights - subject.unread, gpu=budget.devices[0].index
+    )
     return Placement(
         gpu_layers=layers + 1,
         memory=replace(memory, repack=0, devices=(device,)),
@@ -111,7 +118,7 @@ def _in_pool(subject: Subject, memory: MemorySum, budget: Budget) -> Placement:
 
 
 def _on_cards(
-    subject: Subject, settings: Settings, memory: MemorySum, budget: Budget, gpu_layers: int
+    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget, gpu_layers: int
 ) -> Placement:
     """Place the last *gpu_layers* on the cards, and the rest on the host."""
     shape = subject.architecture
@@ -132,8 +139,8 @@ def _on_cards(
         beside = work + device.context if stop > start else 0
         beside += memory.vision if gpu_layers and not used else 0
         used.append((device.name, read + kept + beside))
-        shares.append(Share(layers=layers, bytes=read, gpu=device.index))
-    shares.append(Share(layers=rest, bytes=blocks * rest // shape.layers))
+        shares.append(DeviceWork(layers=layers, bytes=read, gpu=device.index))
+    shares.append(DeviceWork(layers=rest, bytes=blocks * rest // shape.layers))
     copies = output if shape.tied_embeddings else 0
     on_host = memory.compute if rest else input_bytes(shape, settings)
     busy = [one for one, share in zip(budget.devices, shares, strict=False) if share.bytes]
@@ -161,7 +168,7 @@ def _ranges(budget: Budget, first: int, stop: int) -> list[tuple[int, int]]:
     ]
 
 
-def _kept(subject: Subject, memory: MemorySum, start: int, stop: int) -> int:
+def _kept(subject: ModelProfile, memory: MemorySum, start: int, stop: int) -> int:
     """Give the KV cache and recurrent state of the layers from *start* to *stop*, in bytes."""
     shape = subject.architecture
     every = shape.layers // shape.full_attention_layers

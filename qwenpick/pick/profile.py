@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwenpick.pick.memory import FileFacts, MemorySum, checkpoint_bytes, memory_sum
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture, Model, WeightsFile
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.request import Settings
 
 FOUR_BITS = 4
 CHECKPOINTS = 4
 """Copies of the recurrent state that a conversation may keep to go back to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class ModelProfile(Struct, frozen=True, kw_only=True):
     """What the sum, the placement and the estimate need to know of a file."""
 
     architecture: Architecture
@@ -48,13 +48,13 @@ class Subject:
         )
 
 
-def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> Subject:
+def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> ModelProfile:
     """Describe a file of the catalogue, whose header nobody has read yet.
 
     Its embedding is taken to spend as many bits on a weight as the file does on average.
     """
     shape = model.architecture
-    return Subject(
+    return ModelProfile(
         architecture=shape,
         file=FileFacts(bytes=file.bytes),
         embedding=file.bytes * shape.vocab * shape.hidden // shape.text_params,
@@ -69,11 +69,11 @@ def _vision(model: Model) -> int:
     projector = model.projector
     if projector is None or projector.shape is None:
         return projector.bytes if projector else 0
-    from qwenpick.pick.sight import Eyes, vision_bytes  # noqa: PLC0415 - for pictures alone
+    from qwenpick.pick.vision_memory import ProjectorShape, vision_bytes
 
     hidden, ffn, layers = projector.shape
     out = model.architecture.hidden
-    eyes = Eyes(weights=projector.bytes, hidden=hidden, ffn=ffn, layers=layers, out=out)
+    eyes = ProjectorShape(weights=projector.bytes, hidden=hidden, ffn=ffn, layers=layers, out=out)
     return vision_bytes(eyes)
 
 

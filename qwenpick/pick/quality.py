@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog, Model, WeightsFile
-    from qwenpick.pick.wish import Wish
+    from qwenpick.pick.request import Request
 
 BF16_BITS = 16.0
 
@@ -42,7 +42,7 @@ def divergence(catalog: Catalog, bits: float) -> float:
     return math.exp(math.log(low) + slope * (bits - low_bits))
 
 
-def quality(catalog: Catalog, model: Model, file: WeightsFile, wish: Wish) -> float:
+def quality(catalog: Catalog, model: Model, file: WeightsFile, wish: Request) -> float:
     """Estimate the quality of a file's answers for a use, in points of 100.
 
     Rounded to the tenth of a point that model cards give, so that files which no

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from qwenpick import units
-from qwenpick.pick.changes import changes
 from qwenpick.pick.choose import Candidate, Candidates, choose
+from qwenpick.pick.fit import CONTEXTS, PickInput
 from qwenpick.pick.guide import GuideRow, row_for
-from qwenpick.pick.settle import CONTEXTS, Question
-from qwenpick.pick.subject import FOUR_BITS, bits
+from qwenpick.pick.profile import FOUR_BITS, bits
+from qwenpick.pick.what_if import changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.hardware.machine import Machine
     from qwenpick.pick.budget import Budget
-    from qwenpick.pick.wish import Wish
+    from qwenpick.pick.request import Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
+class Recommendation(Struct, frozen=True, kw_only=True):
     """The answer to a question: one pick, the others, and the words beside them."""
 
     machine: Machine
-    wish: Wish
+    wish: Request
     budget: Budget
     pick: Candidate
     reason: str
@@ -85,7 +85,7 @@ class Recommendation:
         }
 
 
-def recommend(question: Question, *, everything: bool = False) -> Recommendation:
+def recommend(question: PickInput, *, everything: bool = False) -> Recommendation:
     """Answer a question.
 
     Args:
@@ -98,7 +98,7 @@ def recommend(question: Question, *, everything: bool = False) -> Recommendation
     candidates = Candidates(question)
     pick = choose(candidates)
     if pick is None:
-        from qwenpick.pick.nothing import nothing  # noqa: PLC0415 - only where it is so
+        from qwenpick.pick.no_fit import nothing
 
         raise nothing(candidates)
     row = row_for(question.machine, question.wish)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 from qwenpick.errors import UsageError
 
@@ -16,8 +17,7 @@ UBATCHES = (512, 256, 192, 128, 64)
 """Prompt batch sizes, in the order in which a pick gives way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Request(Struct, frozen=True, kw_only=True):
     """What a person asks for; None is "as you think best"."""
 
     use: Use = "chat"
@@ -37,8 +37,7 @@ class Wish:
     """Bytes that a model may use on each device, exactly."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How the engine is to load a model and make its context."""
 
     context: int

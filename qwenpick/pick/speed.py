@@ -13,16 +13,17 @@ measurement of this machine takes the place of the constants wherever there is o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from qwenpick.catalog.model import Calibration, Catalog
     from qwenpick.hardware.machine import Machine, Measurement
-    from qwenpick.pick.subject import Subject
-    from qwenpick.pick.wish import Settings
+    from qwenpick.pick.profile import ModelProfile
+    from qwenpick.pick.request import Settings
 
 Basis = Literal["measured", "bandwidth", "reference", "unknown"]
 KINDS = {"nvidia": "cuda", "apple": "metal"}
@@ -32,8 +33,7 @@ REPACK_PRICE = 1.1
 """So much faster must repacked weights decode to be worth their memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Speed:
+class Speed(Struct, frozen=True, kw_only=True):
     """Rates in tokens per second; None is unknown."""
 
     decode: float | None = None
@@ -48,8 +48,7 @@ class Speed:
         return floor is None or known is None or known >= floor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class DeviceWork(Struct, frozen=True, kw_only=True):
     """What one device does for a token: so many layers, so many bytes read."""
 
     layers: int
@@ -58,13 +57,12 @@ class Share:
     """Index into the machine's GPUs; None is the processor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rated:
+class Rated(Struct, frozen=True, kw_only=True):
     """A file that was or may be measured, with its settings, and its work."""
 
-    subject: Subject
+    subject: ModelProfile
     settings: Settings
-    shares: tuple[Share, ...]
+    shares: tuple[DeviceWork, ...]
 
 
 def estimate(
@@ -96,7 +94,7 @@ def worth(decode_rate: float, *, repack: bool) -> float:
     return decode_rate / (REPACK_PRICE if repack else 1)
 
 
-def own(measured: Iterable[Measurement], subject: Subject) -> list[Measurement]:
+def own(measured: Iterable[Measurement], subject: ModelProfile) -> list[Measurement]:
     """Find what was measured of a file, with the engine that measured it last.
 
     A file that is none of the table's is told from others by its bytes, too.
@@ -128,7 +126,7 @@ def _measured(rated: Rated, measured: Sequence[Measurement]) -> Measurement | No
 
 
 def _seconds(
-    share: Share, machine: Machine, catalog: Catalog, measured: Sequence[Measurement]
+    share: DeviceWork, machine: Machine, catalog: Catalog, measured: Sequence[Measurement]
 ) -> tuple[float | None, Basis]:
     """Give the seconds of a share for a token, and what they stand on."""
     if share.layers == 0 and share.bytes == 0:
@@ -151,7 +149,7 @@ def _seconds(
     return None, "unknown"
 
 
-def _cost(share: Share, kind: Calibration, bandwidth: float | None) -> float | None:
+def _cost(share: DeviceWork, kind: Calibration, bandwidth: float | None) -> float | None:
     if not bandwidth:
         return None
     return share.bytes / (kind.efficiency * bandwidth) + share.layers * kind.seconds_per_layer

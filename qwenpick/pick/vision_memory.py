@@ -6,8 +6,9 @@ which Qwen3.5's projectors do not have), step by step; `graph.py` lays it into a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from qwenpick.pick.graph import Graph, Result
 
@@ -29,8 +30,7 @@ LIBRARIES = 10 << 20
 """Pillow, numpy, the multimodal library and its graph: measured (docs/memory.md)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Eyes:
+class ProjectorShape(Struct, frozen=True, kw_only=True):
     """The shape of a projector of the type `qwen3vl_merger`."""
 
     weights: int
@@ -44,7 +44,7 @@ class Eyes:
     """Pixels of a patch's side."""
 
 
-def vision_bytes(eyes: Eyes, tokens: int = TOKENS_A_PICTURE, *, later: int = 0) -> int:
+def vision_bytes(eyes: ProjectorShape, tokens: int = TOKENS_A_PICTURE, *, later: int = 0) -> int:
     """Size all that pictures take, the largest of which has *tokens*.
 
     On top of the weights it is the work on one picture, or the library's trial of its own,
@@ -65,7 +65,7 @@ def vision_bytes(eyes: Eyes, tokens: int = TOKENS_A_PICTURE, *, later: int = 0) 
 
 
 @lru_cache(maxsize=256)
-def encoding_bytes(eyes: Eyes, tokens: int) -> int:
+def encoding_bytes(eyes: ProjectorShape, tokens: int) -> int:
     """Size the compute buffer for a picture of *tokens*.
 
     The engine makes it for the first picture, and a larger one for one that is larger.
@@ -76,7 +76,7 @@ def encoding_bytes(eyes: Eyes, tokens: int) -> int:
 class _Looking:
     """The graph of encoding a picture, as it is put together."""
 
-    def __init__(self, eyes: Eyes, patches: int) -> None:
+    def __init__(self, eyes: ProjectorShape, patches: int) -> None:
         self.eyes, self.patches = eyes, patches
         self.graph = Graph()
         self.row = FLOAT * patches

@@ -7,18 +7,19 @@ speed, `choose` really picks that file.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qwenpick import units
 from qwenpick.pick.choose import Candidate, Candidates, choose
-from qwenpick.pick.settle import CONTEXTS, Question
-from qwenpick.pick.subject import FOUR_BITS, bits
+from qwenpick.pick.fit import CONTEXTS, PickInput
+from qwenpick.pick.profile import FOUR_BITS, bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from qwenpick.pick.wish import Wish
+    from qwenpick.pick.request import Request
 
 TENTHS = 10
 
@@ -84,7 +85,7 @@ def _with_both(candidates: Candidates, pick: Candidate, better: list[Candidate])
 
 
 def _won(
-    candidates: Candidates, pick: Candidate, tries: Iterable[tuple[str, Wish, Candidate]]
+    candidates: Candidates, pick: Candidate, tries: Iterable[tuple[str, Request, Candidate]]
 ) -> Iterator[str]:
     """Ask each question again; say the nearest that wins, and the nearest of another size."""
     said = False
@@ -111,7 +112,7 @@ def _too_big(candidates: Candidates, better: list[Candidate]) -> list[tuple[int,
     return sorted((pair for pair in short if pair[0] > 0), key=lambda pair: pair[0])
 
 
-def _richer(question: Question, more: int) -> Wish:
+def _richer(question: PickInput, more: int) -> Request:
     budget = question.budget
     if budget.devices and not budget.pooled:
         return replace(question.wish, vram=budget.devices[0].budget + more)

@@ -76,7 +76,7 @@ def commit_of(repo: str, revision: str) -> str:
         return revision
 
 
-def file_away(repo: str, *, commit: str, name: str, etag: str) -> Path:
+def link_snapshot(repo: str, *, commit: str, name: str, etag: str) -> Path:
     """Link a blob into a snapshot; where links can't be made, move it there as hub tools do."""
     place, bytes_at = snapshot(repo, commit, name), blob(repo, etag)
     if place.exists() and (not bytes_at.exists() or place.samefile(bytes_at)):
@@ -90,7 +90,7 @@ def file_away(repo: str, *, commit: str, name: str, etag: str) -> Path:
     return place
 
 
-def note_branch(repo: str, revision: str, commit: str) -> None:
+def write_ref(repo: str, revision: str, commit: str) -> None:
     """Write down where a branch stands, as hub tools do, so that they find it offline."""
     if revision == commit:
         return

@@ -11,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.home import home
+from qwenpick.files import home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def sha256_of(path: Path, moved: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def proven(path: Path) -> str | None:
+def cached_sha256(path: Path) -> str | None:
     """Give the sha256 that was kept of a file, None where it has changed or none was."""
     proof = _proofs().get(_key(path))
     return proof["sha256"] if proof and _state(path) == _of(proof) else None
@@ -52,9 +52,9 @@ def forget(path: Path) -> None:
         _write(proofs)
 
 
-def prove(path: Path, moved: Callable[[int], None] | None = None) -> str:
+def sha256(path: Path, moved: Callable[[int], None] | None = None) -> str:
     """Give a file's sha256: the kept one, else taken now and kept."""
-    sha256 = proven(path)
+    sha256 = cached_sha256(path)
     if not sha256:
         sha256 = sha256_of(path, moved)
         keep(path, sha256)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from qwenpick.errors import PullError, RunError, UsageError
-from qwenpick.pull import agree, cache, faults, fetch, verify
-from qwenpick.pull.gguf import read_header
+from qwenpick.pull import cache, digests, failures, fetch, header_mismatch
+from qwenpick.pull.gguf.header import read_header
 from qwenpick.pull.names import quant_of
 
 if TYPE_CHECKING:
     from qwenpick.pull.plan import Item, Plan, Source, Watcher
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class Pulled(Struct, frozen=True, kw_only=True):
     """What a pull brought: the model's own file, and how it came here."""
 
     path: Path
@@ -26,14 +26,14 @@ class Pulled:
     source: str
 
 
-def carry_out(plan: Plan, source: Source, watch: Watcher) -> Pulled:
+def download(plan: Plan, source: Source, watch: Watcher) -> Pulled:
     """Do what a plan says, and check what came.
 
     Raises:
         PullError: By its cause; what was fetched is kept.
     """
     if plan.missing > plan.free:
-        raise faults.no_room(plan.missing, plan.free, plan.into)
+        raise failures.no_room(plan.missing, plan.free, plan.into)
     if plan.missing:
         _note_branch(plan)
     paths, fetched = [], 0
@@ -46,16 +46,16 @@ def carry_out(plan: Plan, source: Source, watch: Watcher) -> Pulled:
         path=paths[0],
         bytes=sum(path.stat().st_size for path in paths[: _own(plan)]),
         fetched=fetched,
-        sha256=verify.prove(paths[0]),
+        sha256=digests.sha256(paths[0]),
         source=first.source,
     )
 
 
 def _note_branch(plan: Plan) -> None:
     try:
-        cache.note_branch(plan.repo, plan.branch or plan.revision, plan.revision)
+        cache.write_ref(plan.repo, plan.branch or plan.revision, plan.revision)
     except OSError as error:
-        raise faults.by_disk(error, cache.folder(plan.repo)) from None
+        raise failures.by_disk(error, cache.folder(plan.repo)) from None
 
 
 def _own(plan: Plan) -> int:
@@ -72,15 +72,17 @@ def _bring(plan: Plan, item: Item, source: Source, watch: Watcher) -> tuple[Path
     fetched = fetch.fetch(plan.repo, remote, source, watch)
     bytes_at = cache.blob(plan.repo, remote.etag)
     if bytes_at.exists() and (trouble := _trouble(bytes_at, item, plan, watch)):
-        aside = fetch.set_aside(plan.repo, bytes_at, item.name, verify.prove(bytes_at))
+        aside = fetch.quarantine(plan.repo, bytes_at, item.name, digests.sha256(bytes_at))
         raise PullError(
             f"{item.name} is whole, but not what was asked for: {trouble}",
             hint=f"It is set aside as {aside}. Choose another file, or tell its author.",
         )
     try:
-        path = cache.file_away(plan.repo, commit=plan.revision, name=item.name, etag=remote.etag)
+        path = cache.link_snapshot(
+            plan.repo, commit=plan.revision, name=item.name, etag=remote.etag
+        )
     except OSError as error:
-        raise faults.by_disk(error, cache.folder(plan.repo)) from None
+        raise failures.by_disk(error, cache.folder(plan.repo)) from None
     return path, fetched
 
 
@@ -92,8 +94,8 @@ def _trouble(path: Path, item: Item, plan: Plan, watch: Watcher) -> str:
         header = read_header(path)
     except (RunError, UsageError) as error:
         return error.message
-    named, inside = quant_of(item.name), agree.declared(header)
-    trouble = agree.disagreement(header, plan.asked)
+    named, inside = quant_of(item.name), header_mismatch.declared(header)
+    trouble = header_mismatch.disagreement(header, plan.asked)
     if not trouble and named and inside and not named.upper().startswith(("UD-", inside)):
         watch.say(f"Its name says {named}, its header {inside}.")
     return trouble

@@ -7,13 +7,14 @@ disk is hashed again when a try goes on, so a killed one costs a reading and no 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from qwenpick.errors import PullError
-from qwenpick.pull import cache, faults, verify
-from qwenpick.pull.faults import LineError
-from qwenpick.pull.patience import Patience
+from qwenpick.pull import cache, digests, failures
+from qwenpick.pull.failures import LineError
+from qwenpick.pull.retry import Patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,13 +66,13 @@ def fetch(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
             if is_here(repo, remote):
                 return 0
             if blob.exists():
-                aside = set_aside(repo, blob, remote.name, verify.prove(blob))
+                aside = quarantine(repo, blob, remote.name, digests.sha256(blob))
                 watch.say(f"{remote.name} is here with wrong bytes: set aside as {aside}.")
             return _fetched(repo, remote, source, watch)
     except LineError:
         raise
     except OSError as error:
-        raise faults.by_disk(error, blob.parent) from None
+        raise failures.by_disk(error, blob.parent) from None
 
 
 def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
@@ -82,9 +83,9 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> i
         fetched += more
         if remote.sha256 in {None, sha256}:
             partial.replace(blob)
-            verify.keep(blob, sha256)
+            digests.keep(blob, sha256)
             return fetched
-        aside = set_aside(repo, partial, remote.name, sha256)
+        aside = quarantine(repo, partial, remote.name, sha256)
         watch.say(f"{remote.name} came with the wrong bytes: set aside as {aside}.")
         if not last:
             watch.say("Fetching it once more.")
@@ -101,10 +102,10 @@ def is_here(repo: str, remote: RemoteFile) -> bool:
     blob = cache.blob(repo, remote.etag)
     if not blob.is_file() or blob.stat().st_size != remote.bytes:
         return False
-    return remote.sha256 in {None, verify.prove(blob)}
+    return remote.sha256 in {None, digests.sha256(blob)}
 
 
-def set_aside(repo: str, path: Path, name: str, sha256: str) -> Path:
+def quarantine(repo: str, path: Path, name: str, sha256: str) -> Path:
     """Move a wrong file out of the way, under its name and the beginning of its sha256."""
     aside = cache.folder(repo) / "set-aside" / f"{name.rsplit('/', 1)[-1]}.{sha256[:12]}"
     aside.parent.mkdir(parents=True, exist_ok=True)
@@ -162,14 +163,14 @@ def _check_magic(chunk: bytes, name: str) -> None:
 def _cut(remote: RemoteFile, done: int, total: int) -> LineError:
     return LineError(
         f"The line ended {total - done:,} bytes before the end of {remote.name}.",
-        hint=faults.KEPT,
-        retries=faults.MANY,
+        hint=failures.KEPT,
+        retries=failures.MANY,
     )
 
 
 def _only_one(repo: str, remote: RemoteFile, watch: Watcher):  # type: ignore[no-untyped-def]  # noqa: ANN202 - filelock's own
     """Hold the lock of a blob; where somebody else does, say so and wait."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - only where bytes are fetched
+    from filelock import FileLock, Timeout
 
     path = cache.lock(repo, remote.etag)
     path.parent.mkdir(parents=True, exist_ok=True)

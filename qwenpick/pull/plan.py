@@ -5,8 +5,9 @@ Knows nothing of disks and hubs: `bring.py` asks them and writes the answers dow
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoteFile:
+class RemoteFile(Struct, frozen=True, kw_only=True):
     """One file of a repository, as a hub describes it."""
 
     name: str
@@ -56,8 +56,7 @@ class Watcher(Protocol):
         """Take how many of a file's bytes are here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One file of a plan: found at `here`, or to be fetched as `remote`."""
 
     name: str
@@ -77,8 +76,7 @@ class Item:
         return 0 if self.here else max(self.bytes - self.partial, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What the model's file has to be, as far as that was asked for."""
 
     model: str = ""
@@ -91,8 +89,7 @@ class Asked:
     """Those of the table's sizes, by their names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """A pull: the items in order, the model's own file first."""
 
     title: str

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from qwenpick.errors import PullError, UsageError
-from qwenpick.pull import cache, fetch, local, names, verify
-from qwenpick.pull.faults import LineError
-from qwenpick.pull.modelscope import DEFAULT_REVISION, ModelScope
-from qwenpick.pull.patience import patiently
+from qwenpick.pull import cache, digests, fetch, local, names
+from qwenpick.pull.failures import LineError
 from qwenpick.pull.plan import Asked, Item, Plan
 from qwenpick.pull.reference import DEFAULT_QUANT, HubFile, Size, unknown_quant
+from qwenpick.pull.retry import patiently
+from qwenpick.pull.sources.modelscope import DEFAULT_REVISION, ModelScope
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog, Model, Projector, WeightsFile
@@ -22,8 +24,7 @@ if TYPE_CHECKING:
 SOURCES = ("hf", "modelscope")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Errand:
+class PullOptions(Struct, frozen=True, kw_only=True):
     """How a plan is to be made: from which hub, with what beside the model, and who is told."""
 
     watch: Watcher
@@ -40,19 +41,19 @@ def check_source(name: str) -> None:
         UsageError: There is no such source.
     """
     if name not in SOURCES:
-        raise UsageError(f"{name!r} is no source.", hint=f"Sources: {', '.join(SOURCES)}.")
+        raise UsageError(f"{name!r} is no source.", hint=f"SystemReader: {', '.join(SOURCES)}.")
 
 
 def source_of(name: str) -> Source:
     """Give the hub of that name."""
     if name == "modelscope":
         return ModelScope()
-    from qwenpick.pull.hub import Hub  # noqa: PLC0415 - 130 ms
+    from qwenpick.pull.sources.hub import Hub
 
     return Hub()
 
 
-def make_plan(reference: Reference, catalog: Catalog, errand: Errand) -> Plan:
+def make_plan(reference: Reference, catalog: Catalog, errand: PullOptions) -> Plan:
     """Say what a pull will do.
 
     Raises:
@@ -72,7 +73,7 @@ def make_plan(reference: Reference, catalog: Catalog, errand: Errand) -> Plan:
     return _plan(found.path.name, found.source, "", "", (item,))
 
 
-def _plan_size(reference: Size, catalog: Catalog, errand: Errand) -> Plan:
+def _plan_size(reference: Size, catalog: Catalog, errand: PullOptions) -> Plan:
     model = catalog.model(reference.size)
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
     if not model or not file:
@@ -110,7 +111,7 @@ def _agrees(item: Item, model: Model) -> bool:
     return file is not None and file.sha256 is not None and file.sha256 == item.sha256
 
 
-def _item_of(part: WeightsFile | Projector, model: Model, errand: Errand) -> Item:
+def _item_of(part: WeightsFile | Projector, model: Model, errand: PullOptions) -> Item:
     """Plan one file of the catalogue: a copy that is here, else what a hub offers."""
     size = part.bytes if getattr(part, "bytes_exact", True) else None
     here = _copy(part, model, size, part.sha256)
@@ -142,7 +143,7 @@ def _copy(
     )
 
 
-def _offered(part: WeightsFile | Projector, model: Model, errand: Errand) -> RemoteFile:
+def _offered(part: WeightsFile | Projector, model: Model, errand: PullOptions) -> RemoteFile:
     """Ask the hub for a file of the catalogue, which must be the one that the catalogue means."""
     hub = source_of(errand.source)
     repo, revision = model.repo, model.revision
@@ -159,7 +160,7 @@ def _offered(part: WeightsFile | Projector, model: Model, errand: Errand) -> Rem
     return remote
 
 
-def _plan_hub_file(reference: HubFile, errand: Errand) -> Plan:
+def _plan_hub_file(reference: HubFile, errand: PullOptions) -> Plan:
     hub, watch = source_of(errand.source), errand.watch
     branch = "main" if errand.source == "hf" else DEFAULT_REVISION
     repo = reference.repo
@@ -182,7 +183,7 @@ def _plan_hub_file(reference: HubFile, errand: Errand) -> Plan:
     return replace(plan, branch=branch, asked=Asked(quant=quant))
 
 
-def _wanted(reference: HubFile, hub: Source, branch: str, errand: Errand) -> tuple[str, ...]:
+def _wanted(reference: HubFile, hub: Source, branch: str, errand: PullOptions) -> tuple[str, ...]:
     """Choose the files that a hub reference means; a file that is named needs no listing."""
     if reference.file and not names.is_split(reference.file) and not errand.vision:
         return (reference.file,)
@@ -194,7 +195,7 @@ def _wanted(reference: HubFile, hub: Source, branch: str, errand: Errand) -> tup
 def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
     path = cache.snapshot(repo, remote.commit, remote.name)
     whole = path.is_file() and remote.bytes in {None, path.stat().st_size}
-    if whole and remote.sha256 in {None, verify.prove(path)}:
+    if whole and remote.sha256 in {None, digests.sha256(path)}:
         return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
     return _remote_item(repo, remote, source)
 

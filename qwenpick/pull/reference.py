@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from qwenpick.errors import UsageError
 
@@ -26,23 +27,20 @@ _REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 _HEAD_BYTES = 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class Size(Struct, frozen=True, kw_only=True):
     """A size of the catalogue; `quant` in its spelling, None where none was named."""
 
     size: str
     quant: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalFile:
+class LocalFile(Struct, frozen=True, kw_only=True):
     """A .gguf file that is on this disk."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HubFile:
+class HubFile(Struct, frozen=True, kw_only=True):
     """A file of a repository: by its name, or by its quantisation (None: the default one)."""
 
     repo: str
@@ -50,8 +48,7 @@ class HubFile:
     file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Demo:
+class Demo(Struct, frozen=True):
     """The small model that the `demo` extra brings."""
 
 

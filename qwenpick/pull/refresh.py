@@ -1,6 +1,6 @@
 """Asks the hub for the catalogue's files as they are now, and keeps the answer in QWENPICK_HOME.
 
-Kept as `catalog.json`: {repo: {"revision": commit, "files": {name: {"bytes", "sha256"}}}}.
+Saved as `catalog.json`: {repo: {"revision": commit, "files": {name: {"bytes", "sha256"}}}}.
 `catalog/refreshed.py` lays it over the table when it is loaded.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwenpick.catalog.refreshed import place
 from qwenpick.errors import PullError
-from qwenpick.pull.patience import patiently
+from qwenpick.pull.retry import patiently
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
@@ -24,7 +24,7 @@ def refresh(catalog: Catalog, watch: Watcher) -> int:
     Raises:
         PullError: The hub can't be asked, or the home can't be written to.
     """
-    from qwenpick.pull.hub import Hub  # noqa: PLC0415 - 130 ms
+    from qwenpick.pull.sources.hub import Hub
 
     hub, repos, count = Hub(), {}, 0
     for model in catalog.models:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from qwenpick.pull.faults import LineError
+from qwenpick.pull.failures import LineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from qwenpick import units
 from qwenpick.catalog.table import load
 from qwenpick.hardware.machine import Machine
 from qwenpick.pick.choose import Candidates, choose
-from qwenpick.pick.settle import Question
-from qwenpick.pick.wish import USES, Wish
+from qwenpick.pick.fit import PickInput
+from qwenpick.pick.request import USES, Request
 
 MACHINES = Path(__file__).parent.parent / "machines"
 PICKS = Path(__file__).with_name("picks.txt")
@@ -28,8 +28,8 @@ def lines() -> list[str]:
     for file in sorted(MACHINES.glob("*.json")):
         machine = Machine.from_json(json.loads(file.read_text(encoding="utf-8")))
         for use, context in product(USES, CONTEXTS):
-            wish = Wish(use=use, context=context)
-            question = Question(catalog=catalog, machine=machine, wish=wish)
+            wish = Request(use=use, context=context)
+            question = PickInput(catalog=catalog, machine=machine, wish=wish)
             found = choose(Candidates(question))
             asked = f"{file.stem:<24}{use:<16}{units.context(context) if context else '-':<5}"
             if found is None:

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.cli.output import say
-from qwenpick.run.events import Answer, Event, Finished, Notice, Thinking, Turn
-from qwenpick.run.interrupt import stopping
+from msgspec import Struct, field, to_builtins
+
+from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
+from qwenpick.cli.output import status
+from qwenpick.engine.interrupt import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenpick.cli.album import Album
-    from qwenpick.cli.opening import Opened
-    from qwenpick.run.chat import Conversation
-    from qwenpick.run.pieces import ImagePiece
-    from qwenpick.run.schema import Schema
+    from qwenpick.app.images import Images
+    from qwenpick.app.loader import LoadedModel
+    from qwenpick.chat.conversation import Conversation
+    from qwenpick.chat.schema import Schema
+    from qwenpick.engine.chunks import ImageChunk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class ChatResult(Struct, frozen=True, kw_only=True):
     """What `chat -p` gives."""
 
-    opened: Opened
+    opened: LoadedModel
     checkpoints: int
     """Bytes of the checkpoints that were made."""
-    album: Album
+    album: Images
     """The pictures that were shown."""
     turns: Sequence[Turn] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Give the document of `chat --json`."""
-        from qwenpick.pick.memory import predicted_peak, used_late  # noqa: PLC0415 - only here
-        from qwenpick.pick.sight import vision_bytes  # noqa: PLC0415 - the same
+        from qwenpick.pick.memory import predicted_peak, used_late
+        from qwenpick.pick.vision_memory import vision_bytes
 
         opened = self.opened
         read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
@@ -54,17 +54,17 @@ class Answers:
                 "actual": peak_memory(),
                 "buffers": opened.engine.buffers | {"vision": self.album.reported},
             },
-            "turns": [asdict(turn) for turn in self.turns],
+            "turns": [to_builtins(turn) for turn in self.turns],
         }
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Nothing is left to write: the answers were streamed."""
 
 
 def answer(
     conversation: Conversation,
     prompts: Sequence[str],
-    images: Sequence[ImagePiece],
+    images: Sequence[ImageChunk],
     *,
     quiet: bool,
     schema: Schema | None = None,
@@ -98,7 +98,7 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
         if isinstance(event, Finished):
             turn = event.turn
         elif isinstance(event, Notice):
-            say(event.text)
+            status(event.text)
         elif quiet:
             continue
         elif isinstance(event, Thinking):
@@ -113,7 +113,7 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
             sys.stdout.write(event.text)
             sys.stdout.flush()
     for call in turn.tool_calls if not quiet else ():
-        say(f"calls {call['function']['name']} {call['function']['arguments']}")
+        status(f"calls {call['function']['name']} {call['function']['arguments']}")
     if not quiet:
         sys.stdout.write("\n")
         sys.stdout.flush()
@@ -127,14 +127,14 @@ def _colours() -> bool:
 def peak_memory() -> int:
     """Give the peak resident memory of this process in bytes."""
     if sys.platform == "win32":
-        import psutil  # noqa: PLC0415 - 25 ms, and only Windows needs it here
+        import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
     try:  # getrusage's peak begins with that of the process which started this one
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, LookupError, ValueError):
-        import resource  # noqa: PLC0415 - not on Windows
+        import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

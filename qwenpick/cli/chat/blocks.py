@@ -17,7 +17,7 @@ from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.syntax import Syntax
 from rich.text import Text
 
-from qwenpick.cli.screen import Line
+from qwenpick.cli.chat.screen import Line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult

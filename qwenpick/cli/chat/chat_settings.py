@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from qwenpick.run.manner import Manner
+    from qwenpick.chat.generation_config import GenerationConfig
 
 _SAMPLING = {
     "temperature": (0.0, 5.0),
@@ -23,7 +24,7 @@ SETTINGS = (*_SAMPLING, *_LIMITS, "stop", "seed", "mode", "show-thinking", "keys
 _OFF = {"off", "none", "no", "false"}
 
 
-def apply(manner: Manner, name: str, value: str) -> str:
+def apply(manner: GenerationConfig, name: str, value: str) -> str:
     """Change a setting of the conversation; `off` gives it back to the model.
 
     Returns:
@@ -51,7 +52,7 @@ def apply(manner: Manner, name: str, value: str) -> str:
     return f"{name} {value}"
 
 
-def shown(manner: Manner, sampling: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - Sampling, for its names
+def shown(manner: GenerationConfig, sampling: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - Sampling, for its names
     """Give what holds now, as names and words."""
     rows = [
         (name, f"{getattr(sampling, name.replace('-', '_')):g}"

@@ -25,8 +25,8 @@ def listening(*, wanted: bool = True) -> Iterator[Callable[[], str]]:
     if find_spec("termios") is None or not (wanted and sys.stdin.isatty()):
         yield lambda: ""
         return
-    import termios  # noqa: PLC0415 - there is none on Windows
-    import tty  # noqa: PLC0415 - the same
+    import termios
+    import tty
 
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from qwenpick import units
-from qwenpick.cli.album import is_address
+from qwenpick.app.images import is_address
 from qwenpick.errors import UsageError
 
 _LARGEST_READ = 4 << 20  # bytes: more than any window holds, and no mistake can be larger

@@ -1,4 +1,4 @@
-"""What each command of the chat's prompt does; their names and words are in commands.py."""
+"""What each command of the chat's prompt does; their names and words are in slash_table.py."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qwenpick import units
-from qwenpick.cli import commands, export, manner, named, render
-from qwenpick.cli.album import name_of
+from qwenpick.app.images import name_of
+from qwenpick.chat.messages import text_of
+from qwenpick.cli import render
+from qwenpick.cli.chat import chat_settings, paths, slash_table, transcript_file
 from qwenpick.errors import UsageError
-from qwenpick.run.messages import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from qwenpick.run.chat import Conversation
-    from qwenpick.run.events import Event, Turn
-    from qwenpick.run.pieces import ImagePiece
+    from qwenpick.chat.conversation import Conversation
+    from qwenpick.chat.events import Event, Turn
+    from qwenpick.engine.chunks import ImageChunk
 
 _CODE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
@@ -49,7 +50,7 @@ class Host(Protocol):
     def begin(self) -> None:
         """Begin a new conversation."""
 
-    def picture(self, where: str) -> tuple[ImagePiece, str]:
+    def picture(self, where: str) -> tuple[ImageChunk, str]:
         """Take a picture in, a file or an address; gives it, and a note where it was changed."""
 
 
@@ -63,7 +64,7 @@ class Slash:
 
     def __init__(self, host: Host, out: Console) -> None:
         self.host, self.out = host, out
-        self.images: list[ImagePiece] = []
+        self.images: list[ImageChunk] = []
         self.text = ""
         self.draft: str | None = None
         """What the next prompt starts with, to be said in place of the last message."""
@@ -78,13 +79,13 @@ class Slash:
             UsageError: There is no such command, or it can't be done.
             EOFError: It is time to leave.
         """
-        command, argument = commands.find(line)
+        command, argument = slash_table.find(line)
         events: Iterator[Event] | None = getattr(self, "_" + command.name[1:])(argument)
         return events
 
     def message(self, text: str) -> Iterator[Event]:
         """Say a message, with what was read and shown before it."""
-        dropped, text = named.dropped(text)
+        dropped, text = paths.dropped(text)
         images = [*self.images, *(self._picture(where) for where in dropped)]
         whole = self.text + (text or "What is in this picture?")
         self.images, self.text = [], ""
@@ -97,7 +98,7 @@ class Slash:
         """Write a line of talk."""
         self.out.print(line, style="dim")
 
-    def _picture(self, where: str) -> ImagePiece:
+    def _picture(self, where: str) -> ImageChunk:
         image, note = self.host.picture(where)
         words = f"{name_of(where)}: {image.n_tokens:,} tokens"
         self.say(f"{words}; {note}" if note else words)
@@ -106,12 +107,12 @@ class Slash:
     # One method a command, by its name
 
     def _help(self, _argument: str) -> None:
-        rows = [(command.usage, command.does) for command in commands.COMMANDS]
-        render.pairs(self.out, [*rows, ("", ""), *commands.KEYS])
+        rows = [(command.usage, command.does) for command in slash_table.COMMANDS]
+        render.pairs(self.out, [*rows, ("", ""), *slash_table.KEYS])
 
     def _think(self, argument: str) -> None:
         if argument:
-            manner.apply(self.host.conversation.manner, "think-budget", argument)
+            chat_settings.apply(self.host.conversation.manner, "think-budget", argument)
         self.host.conversation.manner.thinking = True
         self.say("It thinks before it answers.")
 
@@ -131,13 +132,13 @@ class Slash:
         self.say(conversation.system or "There is no system prompt.")
 
     def _image(self, argument: str) -> None:
-        for where in named.pictures(argument):
+        for where in paths.pictures(argument):
             self.images.append(self._picture(where))
         self.say("It goes with your next message.")
 
     def _read(self, argument: str) -> None:
-        for path in named.files(argument):
-            text = named.text_of_file(path)
+        for path in paths.files(argument):
+            text = paths.text_of_file(path)
             self.text += f"{path.name}:\n\n{text.rstrip()}\n\n"
             self.say(f"{path.name}: {len(text):,} characters, before your next message.")
 
@@ -176,18 +177,20 @@ class Slash:
         if not name:
             own = [("show-thinking", "on" if self.show_thinking else "off")]
             own += [("keys", "vi" if self.vi_keys else "emacs")]
-            render.pairs(self.out, manner.shown(how, self.host.conversation.sampling()) + own)
+            render.pairs(
+                self.out, chat_settings.shown(how, self.host.conversation.sampling()) + own
+            )
         elif not value:
             raise UsageError(f"Set {name} to what?", hint=f"Type: /set {name} VALUE")
         elif name == "show-thinking":
-            self.show_thinking = manner.one_of(name, value, ("on", "off")) == "on"
+            self.show_thinking = chat_settings.one_of(name, value, ("on", "off")) == "on"
         elif name == "keys":
-            self.vi_keys = manner.one_of(name, value, ("emacs", "vi")) == "vi"
+            self.vi_keys = chat_settings.one_of(name, value, ("emacs", "vi")) == "vi"
         else:
-            self.say(manner.apply(how, name, value))
+            self.say(chat_settings.apply(how, name, value))
 
     def _save(self, argument: str) -> None:
-        self.say(f"Kept as {self.host.save(argument)}.")
+        self.say(f"Saved as {self.host.save(argument)}.")
 
     def _sessions(self, _argument: str) -> None:
         kept = self.host.kept()
@@ -201,15 +204,15 @@ class Slash:
     def _export(self, argument: str) -> None:
         conversation = self.host.conversation
         system = [{"role": "system", "content": conversation.system}] if conversation.system else []
-        path = named.files(argument)[0]
-        export.write(path, [*system, *conversation.messages], title=self.host.label)
+        path = paths.files(argument)[0]
+        transcript_file.write(path, [*system, *conversation.messages], title=self.host.label)
         self.say(f"Written: {path}")
 
     def _copy(self, argument: str) -> None:
         text = _last(self.host.conversation.messages, "assistant")
         if argument:
             blocks = _CODE.findall(text)
-            if manner.one_of("/copy", argument, ("code",)) and not blocks:
+            if chat_settings.one_of("/copy", argument, ("code",)) and not blocks:
                 raise UsageError("The last answer has no block of code.")
             text = blocks[-1][1]
         # OSC 52: the terminal itself puts it on its clipboard, over ssh too (xterm's ctlseqs)

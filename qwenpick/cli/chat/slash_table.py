@@ -6,16 +6,16 @@ Facts only; what a command does is in slash.py.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from qwenpick.errors import UsageError
 
 Completes = Literal["", "file", "model", "session", "setting"]
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """One command.
 
     Args:

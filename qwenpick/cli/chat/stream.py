@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from qwenpick.cli.blocks import CONTROLS, Blocks, dim
-from qwenpick.cli.screen import Line, Screen
-from qwenpick.run.events import Answer, Event, Notice, Reading, Thinking, Turn
+from qwenpick.chat.events import Answer, Event, Notice, Reading, Thinking, Turn
+from qwenpick.cli.chat.blocks import CONTROLS, Blocks, dim
+from qwenpick.cli.chat.screen import Line, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

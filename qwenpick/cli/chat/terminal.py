@@ -18,16 +18,16 @@ from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.styles import Style
 
 from qwenpick import units
+from qwenpick.chat.events import Answer, Event, Finished, Notice
 from qwenpick.cli import render
-from qwenpick.cli.commands import COMMANDS
-from qwenpick.cli.keys import CTRL_T, listening
-from qwenpick.cli.manner import SETTINGS
-from qwenpick.cli.slash import Host, Slash
-from qwenpick.cli.stream import AnswerStream
+from qwenpick.cli.chat.chat_settings import SETTINGS
+from qwenpick.cli.chat.keys import CTRL_T, listening
+from qwenpick.cli.chat.slash import Host, Slash
+from qwenpick.cli.chat.slash_table import COMMANDS
+from qwenpick.cli.chat.stream import AnswerStream
+from qwenpick.engine.interrupt import stopping
 from qwenpick.errors import QwenpickError
-from qwenpick.home import home
-from qwenpick.run.events import Answer, Event, Finished, Notice
-from qwenpick.run.interrupt import stopping
+from qwenpick.files import home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyPressEvent
 
-    from qwenpick.run.pieces import ImagePiece
+    from qwenpick.engine.chunks import ImageChunk
 
 _STYLE = Style.from_dict({"bottom-toolbar": "noreverse fg:ansibrightblack", "prompt": "bold"})
 _SIZES = ("0.8b", "2b", "4b", "9b", "demo")
@@ -101,7 +101,7 @@ class Terminal:
             reserve_space_for_menu=4,
         )
 
-    def run(self, pictures: Sequence[ImagePiece] = ()) -> None:
+    def run(self, pictures: Sequence[ImageChunk] = ()) -> None:
         """Ask, answer, and ask again; Ctrl-D, /quit or two Ctrl-C end it.
 
         Args:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from qwenpick.chat.messages import PLACE, text_of
 from qwenpick.errors import UsageError
-from qwenpick.run.messages import PLACE, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

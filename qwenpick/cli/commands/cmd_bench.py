@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
-from qwenpick.cli.output import emit, say
+from qwenpick.cli.output import emit, status
 from qwenpick.errors import RepackError, RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from qwenpick.cli.opening import Checked, Demands
-    from qwenpick.pick.settle import Question
-    from qwenpick.pick.wish import Settings
-    from qwenpick.run.bench import Measured
+    from qwenpick.app.loader import LoadOverrides, Prepared
+    from qwenpick.engine.bench import Measured
+    from qwenpick.pick.fit import PickInput
+    from qwenpick.pick.request import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Benched:
+class BenchResult(Struct, frozen=True, kw_only=True):
     """What was measured, and which set-up is the best."""
 
     model: dict[str, Any]
@@ -32,7 +33,7 @@ class Benched:
         """Give the document of `bench --json`."""
         return {
             "model": self.model,
-            "settings": asdict(self.best.settings),
+            "settings": to_builtins(self.best.settings),
             "prompt_rate": self.best.prompt_rate,
             "decode_rate": self.best.decode_rate,
             "first_token_seconds": self.best.first_token_seconds,
@@ -51,10 +52,10 @@ class Benched:
             ],
         }
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show it to a person."""
-        from qwenpick import units  # noqa: PLC0415 - only here
-        from qwenpick.cli import render  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick import units
+        from qwenpick.cli import render
 
         rows = [
             (
@@ -76,17 +77,17 @@ def bench(
     load: LoadOptions, quant: QuantOptions, model: ModelArgument = None, as_json: Json = False
 ) -> None:
     """Measure a model here, and keep the result: later estimates use it."""
-    from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
-    from qwenpick.cli import opening  # noqa: PLC0415 - the same
-    from qwenpick.cli.locate import locate  # noqa: PLC0415 - the same
+    from qwenpick.app import loader
+    from qwenpick.app.models import locate
+    from qwenpick.catalog.table import load as load_catalog
 
-    question = opening.question_for(load.wish(vision=False), load_catalog())
+    question = loader.question_for(load.wish(vision=False), load_catalog())
     path, size = locate(model, quant.chosen(), question)
-    demands = opening.Demands(threads=load.threads, force=load.force)
+    demands = loader.LoadOverrides(threads=load.threads, force=load.force)
     ways = _ways(path, size, question, demands)
     checked = next(ways)
-    from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
-    from qwenpick.run import rates  # noqa: PLC0415 - the same
+    from qwenpick.app import rates
+    from qwenpick.engine import bench as measuring
 
     machine = question.machine
     bandwidth = measuring.memory_bandwidth(machine.cpu.usable_threads, machine.memory.available)
@@ -104,7 +105,7 @@ def bench(
     found = _measure(path, setups)
     for one in found:
         if not one.steady:
-            say(f"{_said(one.settings)}: the machine had other work to do; it is not kept.")
+            status(f"{_said(one.settings)}: the machine had other work to do; it is not kept.")
             continue
         rates.keep(
             path,
@@ -115,18 +116,20 @@ def bench(
             bandwidth=bandwidth,
         )
     emit(
-        Benched(model=checked.model_json(), best=measuring.best(found), tuned=found),
+        BenchResult(model=checked.model_json(), best=measuring.best(found), tuned=found),
         as_json=as_json,
     )
 
 
-def _ways(path: Path, size: str | None, question: Question, demands: Demands) -> Iterator[Checked]:
+def _ways(
+    path: Path, size: str | None, question: PickInput, demands: LoadOverrides
+) -> Iterator[Prepared]:
     """Settle the settings as a chat would, with weights as they are in the file and repacked.
 
     Raises:
         RunError: The file is broken, or does not fit as it was asked for.
     """
-    from qwenpick.cli.opening import check  # noqa: PLC0415 - not for --help
+    from qwenpick.app.loader import check
 
     asked = question.wish.repack
     for repack in (False, True) if asked is None else (asked,):
@@ -136,7 +139,7 @@ def _ways(path: Path, size: str | None, question: Question, demands: Demands) ->
         except RunError as error:
             if not repack or asked:
                 raise
-            say(f"Repacked weights are left out. {error.message}")
+            status(f"Repacked weights are left out. {error.message}")
 
 
 def _measure(path: Path, setups: list[Settings]) -> list[Measured]:
@@ -145,20 +148,20 @@ def _measure(path: Path, setups: list[Settings]) -> list[Measured]:
     Raises:
         RunError: The engine can't load or run the model, or none of the set-ups is left.
     """
-    from qwenpick.run import bench as measuring  # noqa: PLC0415 - needs the engine
+    from qwenpick.engine import bench as measuring
 
     passes: dict[Settings, list[Measured]] = {settings: [] for settings in setups}
     for index, settings in enumerate(measuring.both_ways(setups)):
         if settings not in passes:
             continue
-        say(f"{index + 1} of {2 * len(setups)}: {_said(settings)} ...")
+        status(f"{index + 1} of {2 * len(setups)}: {_said(settings)} ...")
         try:
             passes[settings].append(measuring.measure(path, settings))
         except RepackError as error:
             passes = {other: found for other, found in passes.items() if not other.repack}
             if not passes:
                 raise
-            say(f"Repacked weights are left out. {error.message}")
+            status(f"Repacked weights are left out. {error.message}")
     return [measuring.together(two) for two in passes.values()]
 
 

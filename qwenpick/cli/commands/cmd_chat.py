@@ -16,19 +16,19 @@ from qwenpick.cli.chat_options import (
     TurnOptions,  # noqa: TC001 - the same
 )
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import drop_stdout, emit, say
+from qwenpick.cli.output import drop_stdout, emit, status
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qwenpick.cli.host import ChatHost
-    from qwenpick.cli.opening import Opened
-    from qwenpick.run.manner import Manner
-    from qwenpick.run.picture import Picture
-    from qwenpick.run.schema import Schema
-    from qwenpick.run.session import Session
-    from qwenpick.run.tools import Tool
+    from qwenpick.app.chats import Chat
+    from qwenpick.app.loader import LoadedModel
+    from qwenpick.app.store import Session
+    from qwenpick.chat.generation_config import GenerationConfig
+    from qwenpick.chat.schema import Schema
+    from qwenpick.chat.tools import Tool
+    from qwenpick.engine.image import Picture
 
 
 @spread
@@ -49,24 +49,24 @@ def chat(
         raise UsageError("--json needs something to answer.", hint="Say it with -p TEXT.")
     schema, tools = _demanded(turn)
     pictures = _pictures(turn)
-    from qwenpick.catalog.table import load as load_catalog  # noqa: PLC0415 - not for --help
-    from qwenpick.cli import opening  # noqa: PLC0415 - the same
-    from qwenpick.cli.locate import locate_or_demo  # noqa: PLC0415 - the same
+    from qwenpick.app import loader
+    from qwenpick.app.models import locate_or_demo
+    from qwenpick.catalog.table import load as load_catalog
 
-    question = opening.question_for(load.wish(vision=bool(turn.image)), load_catalog())
+    question = loader.question_for(load.wish(vision=bool(turn.image)), load_catalog())
     session = _session(keep)
     model = model or (session.model if session else None)
     path, size = locate_or_demo(model, quant.chosen(), question, yes=yes)
-    demands = opening.Demands(threads=load.threads, force=load.force)
-    opened = opening.open_model(path, size, question, demands)
-    from qwenpick.cli.host import ChatHost, Opening  # noqa: PLC0415 - needs the engine
+    demands = loader.LoadOverrides(threads=load.threads, force=load.force)
+    opened = loader.open_model(path, size, question, demands)
+    from qwenpick.app.chats import Chat, ChatOptions
 
-    way = Opening(question=question, demands=demands, keep=not keep.no_save, schema=schema)
+    way = ChatOptions(question=question, demands=demands, keep=not keep.no_save, schema=schema)
     manner = _manner(opened, turn, sampling)
     manner.tools = tools
-    host = ChatHost(opened, manner, way, session)
+    host = Chat(opened, manner, way, session)
     if tools and not host.conversation.scribe.takes(tools):
-        say(f"{host.label} never sees the tools: its chat template leaves them out.")
+        status(f"{host.label} never sees the tools: its chat template leaves them out.")
     if turn.system is not None:
         host.conversation.system = turn.system
     try:
@@ -80,11 +80,9 @@ def chat(
         host.close()
 
 
-def _answer(
-    host: ChatHost, prompts: list[str], pictures: Sequence[Picture], *, as_json: bool
-) -> None:
+def _answer(host: Chat, prompts: list[str], pictures: Sequence[Picture], *, as_json: bool) -> None:
     """Answer each prompt, and end."""
-    from qwenpick.cli.answers import Answers, answer  # noqa: PLC0415 - not for --help
+    from qwenpick.cli.chat.answers import ChatResult, answer
 
     host.conversation.manner.read_ahead = False  # nobody reads or types in between
     shown = [host.show(picture) for picture in pictures]
@@ -92,7 +90,7 @@ def _answer(
     turns = answer(host.conversation, prompts, shown, quiet=as_json, schema=schema)
     host.keep_rates()
     made = host.conversation.reader.checkpoints.bytes
-    result = Answers(opened=host.opened, checkpoints=made, album=host.album, turns=turns)
+    result = ChatResult(opened=host.opened, checkpoints=made, album=host.album, turns=turns)
     emit(result, as_json=as_json)
     if turns[-1].finish == "interrupted":
         raise typer.Exit(130)
@@ -106,11 +104,11 @@ def _demanded(turn: TurnOptions) -> tuple[Schema | None, tuple[Tool, ...] | None
     """
     schema = tools = None
     if turn.schema is not None:
-        from qwenpick.run.schema import read_schema  # noqa: PLC0415 - only where it is asked for
+        from qwenpick.chat.schema import read_schema
 
         schema = read_schema(turn.schema)
     if turn.tools is not None:
-        from qwenpick.run.tools import read_tools  # noqa: PLC0415 - only where it is asked for
+        from qwenpick.chat.tools import read_tools
 
         try:
             tools = read_tools(turn.tools.expanduser().read_text(encoding="utf-8-sig"))
@@ -128,22 +126,20 @@ def _pictures(turn: TurnOptions) -> list[Picture]:
         UsageError: One of them is none.
         PullError: Its address can't be reached.
     """
-    from qwenpick.cli.album import look_at, name_of  # noqa: PLC0415 - not for --help
+    from qwenpick.app.images import look_at, name_of
 
     pictures = []
     for where in turn.image or ():
         pictures.append(look_at(where))
         if pictures[-1].note:
-            say(f"{name_of(where)}: {pictures[-1].note}")
+            status(f"{name_of(where)}: {pictures[-1].note}")
     return pictures
 
 
-def _talk(
-    host: ChatHost, pictures: Sequence[Picture], turn: TurnOptions, keep: KeepOptions
-) -> None:
+def _talk(host: Chat, pictures: Sequence[Picture], turn: TurnOptions, keep: KeepOptions) -> None:
     """Talk until the person leaves."""
-    from qwenpick.cli.terminal import Terminal  # noqa: PLC0415 - prompt_toolkit costs 60 ms
-    from qwenpick.hardware.system import on_battery  # noqa: PLC0415 - psutil costs 25 ms
+    from qwenpick.cli.chat.terminal import Terminal
+    from qwenpick.hardware.system import on_battery
 
     host.conversation.manner.read_ahead = not (keep.no_read_ahead or on_battery())
     terminal = Terminal(host, show_thinking=turn.show_thinking, remember=not keep.no_save)
@@ -154,9 +150,9 @@ def _session(keep: KeepOptions) -> Session | None:
     """Find the conversation to go on with, None for a new one."""
     if not (keep.resume or keep.session):
         return None
-    from qwenpick.run import session  # noqa: PLC0415 - not needed for --help
+    from qwenpick.app import store
 
-    return session.load(keep.session) if keep.session else session.latest()
+    return store.load(keep.session) if keep.session else store.latest()
 
 
 def _prompts(given: list[str] | None) -> list[str] | None:
@@ -190,12 +186,12 @@ def _stdin() -> str:
     return sys.stdin.buffer.read().decode(errors="replace").strip()
 
 
-def _manner(opened: Opened, turn: TurnOptions, sampling: SamplingOptions) -> Manner:
-    from qwenpick.run.manner import Manner  # noqa: PLC0415 - needs the engine
-    from qwenpick.run.reply import Limits  # noqa: PLC0415 - the same
+def _manner(opened: LoadedModel, turn: TurnOptions, sampling: SamplingOptions) -> GenerationConfig:
+    from qwenpick.chat.generation import Limits
+    from qwenpick.chat.generation_config import GenerationConfig
 
     default = opened.model.thinking_default if opened.model else False
-    return Manner(
+    return GenerationConfig(
         thinking=default if turn.think is None else turn.think,
         mode=turn.mode,
         limits=Limits(

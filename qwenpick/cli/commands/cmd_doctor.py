@@ -2,58 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
+from msgspec import Struct, to_builtins
 
 from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import emit
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
-    from qwenpick.hardware.checks import Check, Findings
+    from qwenpick.hardware.checks import Check, CheckInputs
 
 
-@dataclass(frozen=True, slots=True)
-class Examined:
+class DoctorResult(Struct, frozen=True):
     """The checks."""
 
     checks: tuple[Check, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Give the document of `doctor --json`."""
-        return {"checks": [asdict(check) for check in self.checks]}
+        return {"checks": [to_builtins(check) for check in self.checks]}
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show them to a person."""
-        from qwenpick.cli import machine_pages  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick.cli.pages import machine_pages
 
         machine_pages.doctor(self.checks)
 
 
 def doctor(as_json: Json = False) -> None:
     """Say what is wrong with this set-up, and the command that mends it."""
-    from qwenpick.hardware.checks import examine  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware.checks import run_checks
 
-    answer = Examined(tuple(examine(gather())))
+    answer = DoctorResult(tuple(run_checks(gather())))
     emit(answer, as_json=as_json)
     if any(check.state == "bad" for check in answer.checks):
         raise typer.Exit(RunError.exit_code)
 
 
-def gather() -> Findings:
+def gather() -> CheckInputs:
     """Look at all that the checks need."""
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - not needed for --help
-    from qwenpick.cli import engine  # noqa: PLC0415 - the same
-    from qwenpick.hardware import health, system  # noqa: PLC0415 - the same
-    from qwenpick.hardware.checks import Findings  # noqa: PLC0415 - the same
-    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - the same
-    from qwenpick.hardware.sources import Sources  # noqa: PLC0415 - the same
+    from qwenpick.catalog.table import load
+    from qwenpick.cli.commands import cmd_engine
+    from qwenpick.hardware import health, system
+    from qwenpick.hardware.checks import CheckInputs
+    from qwenpick.hardware.probe import probe
+    from qwenpick.hardware.system_reader import SystemReader
 
-    sources = Sources()
+    sources = SystemReader()
     machine = probe(sources)
-    fits = engine.fitting_here(machine)
+    fits = cmd_engine.fitting_here(machine)
     files = [file for model in load().models for file in model.files]
     hub, secret = health.endpoint(sources), health.token(sources)
     offline = health.is_offline(sources)
@@ -61,7 +60,7 @@ def gather() -> Findings:
     refused = False
     if secret and code is not None and not offline:
         refused = health.ask_hub(hub, "/api/whoami-v2", secret)[0] == 401  # noqa: PLR2004
-    return Findings(
+    return CheckInputs(
         machine=machine,
         fits=fits,
         trial=health.try_engine() if machine.engine.installed else None,

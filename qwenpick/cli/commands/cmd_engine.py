@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct, to_builtins
 
 from qwenpick.cli.options import Json, Yes
-from qwenpick.cli.output import ask, emit, say
+from qwenpick.cli.output import ask, emit, status
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engines:
+class EngineResult(Struct, frozen=True, kw_only=True):
     """The engine that is here, and the one that fits."""
 
     here: EngineBuild
@@ -33,11 +32,11 @@ class Engines:
     def to_json(self) -> dict[str, Any]:
         """Give the document of `engine --json`."""
         fits = {"backend": self.fits.backend, "command": " && ".join(self.commands)}
-        return {"here": asdict(self.here), "fits": fits}
+        return {"here": to_builtins(self.here), "fits": fits}
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show them to a person."""
-        from qwenpick.cli import machine_pages  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick.cli.pages import machine_pages
 
         machine_pages.engine(self.here, self.fits, self.commands)
 
@@ -46,7 +45,7 @@ class Engines:
 def engine(context: typer.Context, as_json: Json = False) -> None:
     """Show which engine build is here and which one fits this machine."""
     if context.invoked_subcommand is None:
-        from qwenpick.hardware.probe import probe  # noqa: PLC0415 - not needed for --help
+        from qwenpick.hardware.probe import probe
 
         emit(_engines(probe()), as_json=as_json)
 
@@ -63,10 +62,10 @@ def install(
     yes: Yes = False,
 ) -> None:
     """Install the build that fits this machine into this environment."""
-    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware.probe import probe
 
     if machine_file is not None:
-        from qwenpick.cli.recommend import read_machine  # noqa: PLC0415 - only here
+        from qwenpick.cli.commands.cmd_recommend import read_machine
 
         machine, dry_run = read_machine(machine_file), True
     else:
@@ -77,31 +76,31 @@ def install(
         sys.stdout.write("".join(f"{step}\n" for step in steps))
         return
     for step in steps:
-        say(str(step))
+        status(str(step))
     if not ask(f"Install this engine ({fits.backend}: {fits.reason})?", yes=yes):
         return
     _install(steps, machine.engine)
-    say(f"The engine starts: {fits.backend}.")
+    status(f"The engine starts: {fits.backend}.")
 
 
 def fitting_here(machine: Machine) -> Build:
     """Choose the build for a machine; ROCm is looked for on this one."""
-    from qwenpick.hardware.build import fitting  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware.build import fitting
 
     return fitting(machine, rocm=Path("/opt/rocm").exists())
 
 
-def _engines(machine: Machine) -> Engines:
+def _engines(machine: Machine) -> EngineResult:
     fits = fitting_here(machine)
     steps = _steps(fits, machine.engine)
-    return Engines(here=machine.engine, fits=fits, commands=tuple(map(str, steps)))
+    return EngineResult(here=machine.engine, fits=fits, commands=tuple(map(str, steps)))
 
 
 def _steps(fits: Build, here: EngineBuild) -> list[Command]:
     """Give what has to be run in this environment."""
-    import shutil  # noqa: PLC0415 - not for --help
+    import shutil
 
-    from qwenpick.hardware.build import Environment, commands  # noqa: PLC0415 - the same
+    from qwenpick.hardware.build import Environment, commands
 
     prefix = Path(sys.prefix)
     place = Environment(
@@ -116,7 +115,7 @@ def _steps(fits: Build, here: EngineBuild) -> list[Command]:
 
 def _others() -> list[str]:
     """Give what the engine's extra names besides the engine, as our own metadata says it."""
-    from importlib.metadata import requires  # noqa: PLC0415 - 50 ms
+    from importlib.metadata import requires
 
     named = [line.partition(";") for line in requires("qwenpick") or []]
     return [
@@ -143,9 +142,9 @@ def _install(steps: list[Command], here: EngineBuild) -> None:
     Raises:
         RunError: A step failed, or the new engine does not start.
     """
-    import shutil  # noqa: PLC0415 - only here
+    import shutil
 
-    from qwenpick.hardware.health import try_engine  # noqa: PLC0415 - the same
+    from qwenpick.hardware.health import try_engine
 
     kept = _keep() if here.installed else None
     problem = "it was interrupted"
@@ -169,7 +168,7 @@ def _install(steps: list[Command], here: EngineBuild) -> None:
 
 def _run(steps: list[Command]) -> str:
     """Run the steps, their talk on stderr; give what went wrong."""
-    import subprocess  # noqa: PLC0415 - only here
+    import subprocess
 
     for step in steps:
         own = os.environ.get("CMAKE_ARGS", "")
@@ -191,7 +190,7 @@ def _parts(folder: Path) -> list[Path]:
 
 def _keep() -> Path:
     """Keep the engine that is here aside: hard links, so that it costs no space."""
-    import shutil  # noqa: PLC0415 - only here
+    import shutil
 
     found = importlib.util.find_spec("llama_cpp")
     site = Path(str(found.origin)).parent.parent if found else Path()
@@ -204,7 +203,7 @@ def _keep() -> Path:
 
 def _put_back(kept: Path) -> None:
     """Put the engine back that was kept aside."""
-    import shutil  # noqa: PLC0415 - only here
+    import shutil
 
     for path in _parts(kept.parent):
         shutil.rmtree(path)

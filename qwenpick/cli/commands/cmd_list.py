@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from qwenpick import units
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import ask, emit, say
+from qwenpick.cli.output import ask, emit, status
 from qwenpick.errors import PullError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.pull.shelf import Check, Shelved
+    from qwenpick.pull.inventory import Check, InstalledFile
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListResult:
+class ListResult(Struct, frozen=True, kw_only=True):
     """What is on disk."""
 
-    files: tuple[Shelved, ...]
+    files: tuple[InstalledFile, ...]
     left_over: tuple[Path, ...] = ()
 
     @property
@@ -47,10 +46,10 @@ class ListResult:
         left = [{"path": str(path), "bytes": path.stat().st_size} for path in self.left_over]
         return {"files": rows, "total": self.total, "left_over": left}
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Write a block a file: what, which command runs it, where."""
         if not self.files:
-            say("There is no model here yet. Next: qwenpick pull")
+            status("There is no model here yet. Next: qwenpick pull")
             self._tell_left_over()
             return
         width = max(len(file.title) for file in self.files)
@@ -68,13 +67,12 @@ class ListResult:
     def _tell_left_over(self) -> None:
         if self.left_over:
             size = units.download(sum(path.stat().st_size for path in self.left_over))
-            say(f"Left over, {size}: what pulls began (the same pull goes on) or set aside.")
+            status(f"Left over, {size}: what pulls began (the same pull goes on) or set aside.")
         for path in self.left_over:
-            say(f"  {path}")
+            status(f"  {path}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyResult:
+class VerifyResult(Struct, frozen=True, kw_only=True):
     """What files are, against what they should be."""
 
     checks: tuple[Check, ...]
@@ -93,16 +91,15 @@ class VerifyResult:
             ]
         }
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Write a line a file."""
         for check in self.checks:
             sys.stdout.write(f"{check.state:<8} {check.sha256[:12]}...  {check.path}\n")
         if not self.checks:
-            say("There is no model here to verify.")
+            status("There is no model here to verify.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveResult:
+class RemoveResult(Struct, frozen=True, kw_only=True):
     """What was removed."""
 
     removed: tuple[str, ...]
@@ -112,15 +109,15 @@ class RemoveResult:
         """Give the JSON document."""
         return {"removed": list(self.removed), "bytes": self.bytes}
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Write what became free."""
         sys.stdout.write(f"{units.download(self.bytes)} are free again.\n")
 
 
 def list_files(as_json: Json = False) -> None:
     """Show what is on disk: where, how large, last used, which command runs it."""
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
-    from qwenpick.pull.shelf import left_over, shelved  # noqa: PLC0415
+    from qwenpick.catalog.table import load
+    from qwenpick.pull.inventory import left_over, shelved
 
     emit(ListResult(files=shelved(load()), left_over=left_over()), as_json=as_json)
 
@@ -132,10 +129,10 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Read files again and check their sha256; without MODEL, all that are here."""
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
-    from qwenpick.cli.progress import Progress  # noqa: PLC0415
-    from qwenpick.pull import shelf  # noqa: PLC0415
-    from qwenpick.pull.reference import parse  # noqa: PLC0415
+    from qwenpick.catalog.table import load
+    from qwenpick.cli.progress import Progress
+    from qwenpick.pull import inventory
+    from qwenpick.pull.reference import parse
 
     catalog = load()
     if not model and quants.chosen():
@@ -143,7 +140,7 @@ def verify(
     reference = parse(model, quants.chosen(), catalog) if model else None
     progress = Progress()
     try:
-        checks = shelf.check(shelf.chosen(reference, catalog), progress)
+        checks = inventory.check(inventory.chosen(reference, catalog), progress)
     finally:
         progress.end()
     if wrong := [check for check in checks if check.state == "wrong"]:
@@ -163,15 +160,15 @@ def rm(
     as_json: Json = False,
 ) -> None:
     """Remove a model's file from the hub cache, after a question."""
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
-    from qwenpick.pull import shelf  # noqa: PLC0415
-    from qwenpick.pull.reference import parse  # noqa: PLC0415
+    from qwenpick.catalog.table import load
+    from qwenpick.pull import inventory
+    from qwenpick.pull.reference import parse
 
     catalog = load()
-    plan = shelf.removal(parse(model, quants.chosen(), catalog), catalog)
+    plan = inventory.removal(parse(model, quants.chosen(), catalog), catalog)
     for path in plan.paths:
-        say(f"  {path}")
+        status(f"  {path}")
     if not ask(f"Remove {units.download(plan.bytes)}?", yes=yes, default=False):
         return
-    shelf.remove(plan)
+    inventory.remove(plan)
     emit(RemoveResult(removed=plan.paths, bytes=plan.bytes), as_json=as_json)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import emit
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from qwenpick.hardware.machine import Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeResult(Struct, frozen=True):
     """The machine, as it is."""
 
     machine: Machine
@@ -22,15 +22,15 @@ class Probed:
         """Give the document of `probe --json`."""
         return self.machine.to_json()
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show it to a person."""
-        from qwenpick.cli import machine_pages  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick.cli.pages import machine_pages
 
         machine_pages.probe(self.machine)
 
 
 def probe(as_json: Json = False) -> None:
     """Show this machine as it is: memory, cores, GPUs, disk, engine."""
-    from qwenpick.hardware.probe import probe as look  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware.probe import probe as look
 
-    emit(Probed(look()), as_json=as_json)
+    emit(ProbeResult(look()), as_json=as_json)

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from qwenpick import units
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import ask, emit, say
+from qwenpick.cli.output import ask, emit, status
 from qwenpick.errors import PullError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.catalog.model import Catalog
-    from qwenpick.pull.bring import Pulled
+    from qwenpick.pull.download import Pulled
     from qwenpick.pull.plan import Plan
-    from qwenpick.pull.prepare import Errand
+    from qwenpick.pull.planner import PullOptions
     from qwenpick.pull.reference import Reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullResult:
+class PullResult(Struct, frozen=True, kw_only=True):
     """The path of what was pulled; where it was not pulled, of where it would lie."""
 
     path: str
@@ -54,7 +54,7 @@ class PullResult:
             }
         return document
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Write the path."""
         sys.stdout.write(self.path + "\n")
 
@@ -81,23 +81,23 @@ def pull(
     It goes into the hub cache. Copies in LM Studio's folder, in llama.cpp's cache and in the
     folders that QWENPICK_MODELS names are used where they lie, once their sha256 is proved.
     """
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - only for this command
-    from qwenpick.cli.progress import Progress  # noqa: PLC0415
-    from qwenpick.pull import prepare  # noqa: PLC0415
-    from qwenpick.pull import refresh as refreshing  # noqa: PLC0415
-    from qwenpick.pull.wire import offline  # noqa: PLC0415
+    from qwenpick.catalog.table import load
+    from qwenpick.cli.progress import Progress
+    from qwenpick.pull import planner
+    from qwenpick.pull import refresh as refreshing
+    from qwenpick.pull.sources.http import offline
 
-    prepare.check_source(source)
+    planner.check_source(source)
     progress = Progress()
     if refresh:
         count = refreshing.refresh(load(), progress)
-        say(f"The catalogue has {count} files as the hub has them now.")
+        status(f"The catalogue has {count} files as the hub has them now.")
         if not model:
             return
     catalog = load()
     reference = reference_of(model, quants.chosen(), catalog)
     _note_ollama(reference)
-    errand = prepare.Errand(watch=progress, source=source, vision=vision, dry_run=dry_run)
+    errand = planner.PullOptions(watch=progress, source=source, vision=vision, dry_run=dry_run)
     try:
         result = _pulled(reference, catalog, errand)
     except PullError as error:
@@ -114,31 +114,31 @@ def pull(
 
 def reference_of(model: str | None, quant: str | None, catalog: Catalog) -> Reference:
     """Read a MODEL; without one, take what `recommend` picks."""
-    from qwenpick.pull.reference import parse  # noqa: PLC0415 - only for these commands
+    from qwenpick.pull.reference import parse
 
     return parse(model, quant, catalog) if model else picked_reference(quant, catalog)
 
 
 def picked_reference(quant: str | None, catalog: Catalog) -> Reference:
     """Give what `recommend` picks on this machine, as a reference."""
-    from qwenpick.cli.recommend import MachineOptions, WishOptions  # noqa: PLC0415 - only here
-    from qwenpick.pick.explain import recommend  # noqa: PLC0415 - only without a MODEL
-    from qwenpick.pull.reference import Size  # noqa: PLC0415
+    from qwenpick.cli.commands.cmd_recommend import MachineOptions, RequestOptions
+    from qwenpick.pick.recommendation import recommend
+    from qwenpick.pull.reference import Size
 
-    wish = WishOptions().wish(None, quant, catalog)
+    wish = RequestOptions().wish(None, quant, catalog)
     pick = recommend(MachineOptions().question(wish, catalog), everything=False).pick
     return Size(size=pick.model.size, quant=pick.file.quant)
 
 
-def _pulled(reference: Reference, catalog: Catalog, errand: Errand) -> PullResult:
-    from qwenpick.pull import bring, prepare  # noqa: PLC0415 - only for this command
+def _pulled(reference: Reference, catalog: Catalog, errand: PullOptions) -> PullResult:
+    from qwenpick.pull import download, planner
 
-    plan = prepare.make_plan(reference, catalog, errand)
+    plan = planner.make_plan(reference, catalog, errand)
     for line in _plan_lines(plan):
-        say(line)
+        status(line)
     if errand.dry_run:
         return _planned(plan)
-    pulled = bring.carry_out(plan, prepare.source_of(errand.source), errand.watch)
+    pulled = download.download(plan, planner.source_of(errand.source), errand.watch)
     errand.watch.say(f"checked: sha256 {pulled.sha256[:8]}...")
     return _result(pulled)
 
@@ -188,13 +188,15 @@ def _take_modelscope(error: PullError, model: str, quant: str | None, *, yes: bo
         words = ["qwenpick pull", model, f"--quant {quant}" if quant else "", "--source modelscope"]
         error.hint += f" Or from the second source: {' '.join(filter(None, words))}"
         return False
-    say(error.message)
+    status(error.message)
     return ask("Fetch it from ModelScope, the same bytes?", yes=yes)
 
 
 def _note_ollama(reference: Reference) -> None:
-    from qwenpick.pull.local import ollama_tags  # noqa: PLC0415 - only for this command
-    from qwenpick.pull.reference import Size  # noqa: PLC0415
+    from qwenpick.pull.local import ollama_tags
+    from qwenpick.pull.reference import Size
 
     if isinstance(reference, Size) and (tags := ollama_tags()):
-        say(f"Ollama has {', '.join(tags)}: llama.cpp can't load its files, so they don't serve.")
+        status(
+            f"Ollama has {', '.join(tags)}: llama.cpp can't load its files, so they don't serve."
+        )

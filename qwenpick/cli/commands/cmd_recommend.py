@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 
 from qwenpick import units
 from qwenpick.cli.options import Json, QuantOptions, SettingsOptions, spread
 from qwenpick.cli.output import emit
 from qwenpick.errors import UsageError
 from qwenpick.pick.guide import ROWS, GuideRow, row_for
-from qwenpick.pick.wish import USES, Wish, check_use
+from qwenpick.pick.request import USES, Request, check_use
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
     from qwenpick.hardware.machine import Machine
-    from qwenpick.pick.explain import Recommendation
-    from qwenpick.pick.settle import Question
+    from qwenpick.pick.fit import PickInput
+    from qwenpick.pick.recommendation import Recommendation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WishOptions(SettingsOptions):
+class RequestOptions(SettingsOptions, frozen=True, kw_only=True):
     """What is asked for."""
 
     use: Annotated[
@@ -35,7 +35,7 @@ class WishOptions(SettingsOptions):
         float | None, typer.Option(metavar="TPS", help="Tokens per second at the least.")
     ] = None
 
-    def wish(self, size: str | None, quant: str | None, catalog: Catalog) -> Wish:
+    def wish(self, size: str | None, quant: str | None, catalog: Catalog) -> Request:
         """Read them.
 
         Raises:
@@ -55,8 +55,7 @@ class WishOptions(SettingsOptions):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineOptions:
+class MachineOptions(Struct, frozen=True, kw_only=True):
     """Another machine than this one, or another part of it."""
 
     ram: Annotated[
@@ -72,32 +71,31 @@ class MachineOptions:
         Path | None, typer.Option(metavar="FILE", help="A machine, from probe --json.")
     ] = None
 
-    def question(self, wish: Wish, catalog: Catalog) -> Question:
+    def question(self, wish: Request, catalog: Catalog) -> PickInput:
         """Ask about this machine, or the one that was described.
 
         Raises:
             UsageError: What was described can't be understood.
         """
-        from qwenpick.hardware import measured  # noqa: PLC0415 - what is not needed for --help
-        from qwenpick.pick.settle import Question  # noqa: PLC0415 - the same
+        from qwenpick.hardware import measurements
+        from qwenpick.pick.fit import PickInput
 
         ram = units.parse_memory(self.ram) if self.ram is not None else None
         vram = units.parse_memory(self.vram) if self.vram is not None else None
         machine = read_machine(self.machine) if self.machine else _probe()
         if ram or vram or self.gpu:
-            from qwenpick.hardware.imagine import imagine  # noqa: PLC0415 - reads the cards
+            from qwenpick.hardware.override import override
 
-            machine = imagine(machine, ram=ram, vram=vram, gpus=self.gpu or ())
-        return Question(
+            machine = override(machine, ram=ram, vram=vram, gpus=self.gpu or ())
+        return PickInput(
             catalog=catalog,
             machine=machine,
             wish=replace(wish, ram=ram, vram=vram),
-            measured=() if self.machine or self.gpu else measured.load(),
+            measured=() if self.machine or self.gpu else measurements.load(),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Recommended:
+class RecommendResult(Struct, frozen=True):
     """The pick, with what a page needs beside it."""
 
     answer: Recommendation
@@ -107,15 +105,14 @@ class Recommended:
         """Give the document of `recommend --json`."""
         return self.answer.to_json()
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show it to a person."""
-        from qwenpick.cli import recommend_page  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick.cli.pages import recommend_page
 
         recommend_page.recommendation(self.answer, everything=self.everything)
 
 
-@dataclass(frozen=True, slots=True)
-class Guide:
+class GuideResult(Struct, frozen=True):
     """The published table, and the row that this machine falls into."""
 
     here: GuideRow
@@ -134,16 +131,16 @@ class Guide:
             ]
         }
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show it to a person."""
-        from qwenpick.cli import recommend_page  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick.cli.pages import recommend_page
 
         recommend_page.guide(self.here)
 
 
 @spread
 def recommend(
-    wish: WishOptions,
+    wish: RequestOptions,
     machine: MachineOptions,
     quant: QuantOptions,
     size: Annotated[str | None, typer.Option(metavar="S", help="0.8b, 2b, 4b or 9b.")] = None,
@@ -154,11 +151,11 @@ def recommend(
     as_json: Json = False,
 ) -> None:
     """Pick a size, a quantisation and settings for this machine, and say why."""
-    from qwenpick.catalog.table import load  # noqa: PLC0415 - not needed for --help
-    from qwenpick.pick.explain import recommend as answer  # noqa: PLC0415 - the same
+    from qwenpick.catalog.table import load
+    from qwenpick.pick.recommendation import recommend as answer
 
     if plot:
-        from qwenpick.cli.plot import check, draw  # noqa: PLC0415 - only where it is asked for
+        from qwenpick.cli.pages.plot import check, draw
 
         check(plot)
     catalog = load()
@@ -166,16 +163,16 @@ def recommend(
     found = answer(question, everything=everything)
     if plot:
         draw(question, plot)
-    emit(Recommended(found, everything), as_json=as_json)
+    emit(RecommendResult(found, everything), as_json=as_json)
 
 
 def guide(as_json: Json = False) -> None:
     """Show the published table, with the row that this machine falls into."""
-    emit(Guide(row_for(_probe(), Wish())), as_json=as_json)
+    emit(GuideResult(row_for(_probe(), Request())), as_json=as_json)
 
 
 def _probe() -> Machine:
-    from qwenpick.hardware.probe import probe  # noqa: PLC0415 - psutil costs 25 ms
+    from qwenpick.hardware.probe import probe
 
     return probe()
 
@@ -186,7 +183,7 @@ def read_machine(path: Path) -> Machine:
     Raises:
         UsageError: It can't be read, or is no machine file.
     """
-    from qwenpick.hardware.machine import Machine  # noqa: PLC0415 - not needed for --help
+    from qwenpick.hardware.machine import Machine
 
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -217,7 +214,7 @@ def _quant(text: str | None, catalog: Catalog) -> str | None:
         file = model.file(text)
         if file:
             return file.quant
-    import difflib  # noqa: PLC0415 - only to help
+    import difflib
 
     known = list(dict.fromkeys(file.quant for model in catalog.models for file in model.files))
     near = difflib.get_close_matches(text.upper(), known, cutoff=0.4) or known

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
 
 from qwenpick.cli.options import Json, Yes  # noqa: TC001 - typer reads it
-from qwenpick.cli.output import ask, emit, say
+from qwenpick.cli.output import ask, emit, status
 
 if TYPE_CHECKING:
-    from qwenpick.run.session import Session
+    from qwenpick.app.store import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class SessionsResult(Struct, frozen=True):
     """The kept conversations, the last used first."""
 
     sessions: list[Session]
@@ -36,9 +35,9 @@ class Kept:
             ]
         }
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Show them to a person."""
-        from qwenpick.cli import render  # noqa: PLC0415 - rich costs 40 ms
+        from qwenpick.cli import render
 
         out = render.console()
         if not self.sessions:
@@ -51,8 +50,7 @@ class Kept:
         render.columns(out, ("name", "last used", "model", "begins with"), rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """Conversations that are not there any more."""
 
     names: list[str]
@@ -61,7 +59,7 @@ class Removed:
         """Give the document of `sessions --remove NAME --json`."""
         return {"removed": self.names}
 
-    def page(self) -> None:
+    def render(self) -> None:
         """Nothing is left to say: it was asked for by name."""
 
 
@@ -74,17 +72,17 @@ def sessions(
     as_json: Json = False,
 ) -> None:
     """List the kept conversations; chat --session NAME goes on with one."""
-    from qwenpick.run import session  # noqa: PLC0415 - not needed for --help
+    from qwenpick.app import store
 
     if not remove:
-        emit(Kept(session.kept()), as_json=as_json)
+        emit(SessionsResult(store.kept()), as_json=as_json)
         return
     names = list(dict.fromkeys(remove))
     for name in names:
-        say(f"  {name}: {session.about(name)}")
+        status(f"  {name}: {store.about(name)}")
     if ask(f"Remove {', '.join(names)} for good?", yes=yes, default=False):
         for name in names:
-            session.remove(name)
+            store.remove(name)
         emit(Removed(names), as_json=as_json)
 
 

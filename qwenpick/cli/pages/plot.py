@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from qwenpick import units
 from qwenpick.errors import UsageError
 from qwenpick.pick.choose import Candidates
-from qwenpick.pick.subject import of_catalog
-from qwenpick.pick.wish import Settings, ubatches
+from qwenpick.pick.profile import of_catalog
+from qwenpick.pick.request import Settings, ubatches
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.pick.settle import Question
+    from qwenpick.pick.fit import PickInput
 
 FORMATS = {".svg", ".png"}
 CONTEXTS = [units.KIB << step for step in range(2, 9)]
@@ -35,14 +36,14 @@ def check(path: Path) -> None:
         raise UsageError(f"There is no folder {path.parent}.", hint="Make it, or name another.")
 
 
-def draw(question: Question, path: Path) -> None:
+def draw(question: PickInput, path: Path) -> None:
     """Draw the sum of each size over its context, with the budget across.
 
     Raises:
         UsageError: matplotlib is not installed; it is an extra.
     """
     try:
-        from matplotlib.figure import Figure  # noqa: PLC0415 - a second, and only here
+        from matplotlib.figure import Figure
     except ImportError:
         raise UsageError(
             "There is no plotting library here.", hint='Type: pip install "qwenpick[plot]"'

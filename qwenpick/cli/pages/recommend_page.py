@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.pick.choose import Candidate
-    from qwenpick.pick.explain import Recommendation
     from qwenpick.pick.guide import GuideRow
     from qwenpick.pick.memory import MemorySum
+    from qwenpick.pick.recommendation import Recommendation
     from qwenpick.pick.speed import Speed
 
 BAR = 22

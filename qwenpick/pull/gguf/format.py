@@ -6,8 +6,9 @@ llama.cpp (ggml/src/gguf.cpp), as are the sizes of the types (gguf-py, GGML_QUAN
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from qwenpick.errors import RunError
 
@@ -48,8 +49,7 @@ TENSOR_TYPES: Mapping[int, tuple[str, int, int]] = {
 Scalar = int | float | bool | str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LongArray:
+class LongArray(Struct, frozen=True, kw_only=True):
     """An array that was walked over: what it holds, how many, and where in the file."""
 
     strings: bool
@@ -61,8 +61,7 @@ class LongArray:
 Value = Scalar | tuple[Scalar, ...] | LongArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class Tensor(Struct, frozen=True, kw_only=True):
     """One tensor: where its bytes are, and how they are to be read."""
 
     name: str
@@ -74,8 +73,7 @@ class Tensor:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(Struct, frozen=True, kw_only=True):
     """All that a GGUF file says of itself before its first weight."""
 
     path: Path

@@ -15,7 +15,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from qwenpick.errors import UsageError
-from qwenpick.pull.gguf_format import (
+from qwenpick.pull.gguf.format import (
     ARRAY,
     DEFAULT_ALIGNMENT,
     ENGINE_ALIGNMENT,

@@ -7,14 +7,15 @@ there; what it refuses itself in good order, such as a wrong shape, is left to i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from qwenpick.catalog.model import Architecture
 from qwenpick.errors import RunError
-from qwenpick.pull.gguf import read_header, read_strings
-from qwenpick.pull.gguf_format import Header, LongArray, Tensor, broken
+from qwenpick.pull.gguf.format import Header, LongArray, Tensor, broken
+from qwenpick.pull.gguf.header import read_header, read_strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +38,7 @@ _NOT_WEIGHTS = frozenset({"I8", "I16", "I64", "F64", "Q8_1", "Q8_K"})
 _ELEMENTWISE = r"norm\.weight$|\.bias$|ssm_a$|ssm_conv1d"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFile:
+class ModelFile(Struct, frozen=True, kw_only=True):
     """A text model's file that is safe to hand to the engine."""
 
     header: Header

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from qwenpick.pull.gguf_format import Tensor
+    from qwenpick.pull.gguf.format import Tensor
 
 _ROWS = 8
 """Rows are interleaved in eights; a matrix with others left over is not repacked."""

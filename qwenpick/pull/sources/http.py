@@ -14,8 +14,8 @@ from urllib.request import getproxies
 
 import httpx2
 
-from qwenpick.pull import faults
-from qwenpick.pull.faults import KEPT, MANY, LineError, host_of
+from qwenpick.pull import failures
+from qwenpick.pull.failures import KEPT, MANY, LineError, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +52,7 @@ def ask(client: httpx2.Client, url: str, *, what: str, headers: dict[str, str]) 
     check_line()
     try:
         answer = client.get(url, headers=headers, timeout=_timeout())
-        if error := faults.refused(answer.status_code, answer.headers, url, what=what):
+        if error := failures.refused(answer.status_code, answer.headers, url, what=what):
             raise error
         document: object = answer.json()
     except (httpx2.HTTPError, ValueError) as error:
@@ -88,7 +88,7 @@ def stream(
         with client.stream(
             "GET", url, headers=asked, timeout=_timeout(), follow_redirects=True
         ) as answer:
-            if error := faults.refused(answer.status_code, answer.headers, url, what=what):
+            if error := failures.refused(answer.status_code, answer.headers, url, what=what):
                 raise error
             skip = offset - _begins(answer, total, url, what)
             for chunk in answer.iter_raw():
@@ -103,7 +103,7 @@ def cause(error: Exception, url: str, *, what: str) -> LineError:
     """Say what a failed exchange failed from."""
     answer = getattr(error, "response", None)
     if answer is not None and (
-        said := faults.refused(answer.status_code, answer.headers, url, what=what)
+        said := failures.refused(answer.status_code, answer.headers, url, what=what)
     ):
         return said
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
@@ -178,19 +178,19 @@ def _begins(answer: httpx2.Response, total: int, url: str, what: str) -> int:
     """Tell at which byte an answer begins, having checked that it is of this file."""
     headers = answer.headers
     if "html" in headers.get("content-type", ""):
-        raise faults.no_model(url, what=what, because="a web page")
+        raise failures.no_model(url, what=what, because="a web page")
     length = headers.get("content-length", "")
     if answer.status_code != httpx2.codes.PARTIAL_CONTENT:
         if length.isdigit() and int(length) != total:
-            raise faults.wrong_length(url, what=what, promised=total, sent=int(length))
+            raise failures.wrong_length(url, what=what, promised=total, sent=int(length))
         return 0
     begin, _, whole = headers.get("content-range", "").removeprefix("bytes ").partition("/")
     first = begin.partition("-")[0]
     if whole.isdigit() and int(whole) != total:
-        raise faults.wrong_length(url, what=what, promised=total, sent=int(whole))
+        raise failures.wrong_length(url, what=what, promised=total, sent=int(whole))
     asked = answer.request.headers.get("range", "").removeprefix("bytes=").rstrip("-")
     if first != (asked or "0"):
-        raise faults.no_model(url, what=what, because="other bytes")
+        raise failures.no_model(url, what=what, because="other bytes")
     return int(first)
 
 

@@ -15,15 +15,16 @@ from huggingface_hub.utils import logging
 from huggingface_hub.utils._headers import build_hf_headers
 
 from qwenpick import __version__
-from qwenpick.pull import faults, wire
-from qwenpick.pull.faults import LineError, host_of
+from qwenpick.pull import failures
+from qwenpick.pull.failures import LineError, host_of
 from qwenpick.pull.plan import RemoteFile
+from qwenpick.pull.sources import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
 
-    from qwenpick.pull.chunks import Door
+    from qwenpick.pull.sources.xet import XetAccess
 
 _ERROR = 40  # logging.ERROR: what the library warns of, we say ourselves
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -47,11 +48,11 @@ class Hub:
         self, repo: str, revision: str
     ) -> tuple[str, tuple[tuple[str, int | None, str | None], ...]]:
         """Give the commit, and each file's name, bytes and sha256 where the hub says them."""
-        wire.check_line()
+        http.check_line()
         api = HfApi(endpoint=self._endpoint, library_name="qwenpick", library_version=__version__)
         try:
             info = api.model_info(
-                repo, revision=revision, files_metadata=True, timeout=wire.stall_seconds()
+                repo, revision=revision, files_metadata=True, timeout=http.stall_seconds()
             )
             entries = info.siblings or self._tree(api, repo, revision)
         except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
@@ -72,14 +73,14 @@ class Hub:
 
     def file(self, repo: str, revision: str, name: str) -> RemoteFile:
         """Describe a file: its commit, its bytes, its sha256."""
-        wire.check_line()
+        http.check_line()
         url = self._url(repo, revision, name)
         try:
             facts = get_hf_file_metadata(
                 url,
                 headers=self._headers(),
                 endpoint=self._endpoint,
-                timeout=wire.stall_seconds(),
+                timeout=http.stall_seconds(),
             )
         except (httpx2.HTTPError, FileMetadataError, ValueError) as error:
             self._fail(error, f"{repo}/{name}")
@@ -104,7 +105,7 @@ class Hub:
             raise LineError(f"The hub does not say how long {file.name} is.", hint="Try a mirror.")
         if file.chunks and self._chunked:
             return self._from_chunks(repo, file, file.chunks, offset)
-        return wire.stream(
+        return http.stream(
             get_session(),
             self._url(repo, file.commit, file.name),
             what=file.name,
@@ -114,12 +115,12 @@ class Hub:
 
     def _from_chunks(self, repo: str, file: RemoteFile, name: str, offset: int) -> Iterator[bytes]:
         """Give bytes from the chunk store; once it gives none, it is not asked again."""
-        from qwenpick.pull import chunks  # noqa: PLC0415 - only where a hub has such a store
+        from qwenpick.pull.sources import xet
 
         came = False
         try:
             door = self._door(repo, file.commit)
-            for piece in chunks.stream(door, name, (offset, file.bytes or 0)):
+            for piece in xet.stream(door, name, (offset, file.bytes or 0)):
                 came = True
                 yield piece
         except LineError:
@@ -127,19 +128,19 @@ class Hub:
             then = "" if came else " Going on over plain HTTP."
             raise LineError(
                 f"The hub's chunk store (xet) broke off.{then}",
-                hint=f"Set HF_HUB_DISABLE_XET=1 to go without it. {faults.KEPT}",
-                retries=faults.MANY,
+                hint=f"Set HF_HUB_DISABLE_XET=1 to go without it. {failures.KEPT}",
+                retries=failures.MANY,
                 wait=0.0,
             ) from None
 
-    def _door(self, repo: str, commit: str) -> Door:
+    def _door(self, repo: str, commit: str) -> XetAccess:
         """Ask the hub where its chunk store is, and for a token to it (hub docs, xet/auth)."""
-        from qwenpick.pull.chunks import Door  # noqa: PLC0415 - only where a hub has such a store
+        from qwenpick.pull.sources.xet import XetAccess
 
         url = f"{self._endpoint}/api/models/{repo}/xet-read-token/{commit}"
-        answer = wire.ask(get_session(), url, what=repo, headers=self._headers())
+        answer = http.ask(get_session(), url, what=repo, headers=self._headers())
         try:
-            return Door(
+            return XetAccess(
                 endpoint=str(answer["casUrl"]),  # type: ignore[index]
                 token=str(answer["accessToken"]),  # type: ignore[index]
                 expires=int(answer["exp"]),  # type: ignore[index]
@@ -157,4 +158,4 @@ class Hub:
         return headers
 
     def _fail(self, error: Exception, what: str) -> NoReturn:
-        raise wire.cause(error, self._endpoint, what=what) from None
+        raise http.cause(error, self._endpoint, what=what) from None

@@ -10,9 +10,9 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from qwenpick.pull import wire
-from qwenpick.pull.faults import LineError, host_of
+from qwenpick.pull.failures import LineError, host_of
 from qwenpick.pull.plan import RemoteFile
+from qwenpick.pull.sources import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ class ModelScope:
     def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """Give a file's bytes from *offset* on."""
         query = urlencode({"Revision": file.commit, "FilePath": file.name})
-        return wire.stream(
+        return http.stream(
             _client(),
             f"{self._endpoint}/api/v1/models/{repo}/repo?{query}",
             what=file.name,
@@ -66,7 +66,7 @@ class ModelScope:
         if (repo, revision) not in self._listed:
             query = urlencode({"Revision": revision, "Recursive": "True"})
             url = f"{self._endpoint}/api/v1/models/{repo}/repo/files?{query}"
-            answer = wire.ask(_client(), url, what=repo, headers={})
+            answer = http.ask(_client(), url, what=repo, headers={})
             try:
                 files = [
                     entry
@@ -74,12 +74,12 @@ class ModelScope:
                     if entry.get("Type") != "tree" and len(str(entry.get("Sha256") or "")) == 64  # noqa: PLR2004 - hex digits of a sha256
                 ]
             except (KeyError, TypeError, AttributeError):
-                raise wire.cause(ValueError(), url, what=repo) from None
+                raise http.cause(ValueError(), url, what=repo) from None
             self._listed[repo, revision] = files
         return self._listed[repo, revision]
 
 
 def _client() -> Any:  # noqa: ANN401 - the hub library's client, which obeys proxies
-    from huggingface_hub import get_session  # noqa: PLC0415 - 130 ms
+    from huggingface_hub import get_session
 
     return get_session()

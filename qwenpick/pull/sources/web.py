@@ -13,8 +13,8 @@ from huggingface_hub import get_session
 
 from qwenpick import __version__
 from qwenpick.errors import PullError, UsageError
-from qwenpick.pull import wire
-from qwenpick.pull.faults import host_of
+from qwenpick.pull.failures import host_of
+from qwenpick.pull.sources import http
 from qwenpick.units import download
 
 _HINT = "Check the address in a browser, or fetch it yourself and name the file."
@@ -29,7 +29,7 @@ def fetch(url: str, *, largest: int) -> bytes:
         PullError: It can't be had.
     """
     host = _host(url)
-    if wire.offline():
+    if http.offline():
         raise PullError(
             f"HF_HUB_OFFLINE is set, and so {host} is not asked.",
             hint="Unset HF_HUB_OFFLINE, or name a file.",
@@ -56,7 +56,7 @@ def fetch(url: str, *, largest: int) -> bytes:
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         raise _no_address(url) from None
     except httpx2.HTTPError as error:
-        message = wire.cause(error, url, what="this picture").message
+        message = http.cause(error, url, what="this picture").message
         raise PullError(message, hint=_HINT) from None
     return bytes(data)
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as WaitedTooLong
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import hf_xet
+from msgspec import Struct
 
-from qwenpick.pull.faults import LineError
-from qwenpick.pull.wire import CONNECT_SECONDS, stall_seconds
+from qwenpick.pull.failures import LineError
+from qwenpick.pull.sources.http import CONNECT_SECONDS, stall_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +30,7 @@ _SHARE = 0.2
 _AHEAD = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class XetAccess(Struct, frozen=True, kw_only=True):
     """Where the store is, and a token that opens it for a while."""
 
     endpoint: str
@@ -40,7 +39,7 @@ class Door:
     """Seconds since 1970."""
 
 
-def stream(door: Door, name: str, span: tuple[int, int]) -> Iterator[bytes]:
+def stream(door: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]:
     """Give the bytes of a file from an offset on.
 
     Args:

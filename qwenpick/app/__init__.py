@@ -1,0 +1,1 @@
+"""One way from a name to an answer: joins the rooms above. Prints nothing, asks through `Ui`."""

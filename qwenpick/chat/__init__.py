@@ -1,0 +1,1 @@
+"""Messages: a conversation and its prompt, checkpoints, generation, tools. No disk, no terminal."""

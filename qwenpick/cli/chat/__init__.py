@@ -1,0 +1,1 @@
+"""The chat on a terminal: the prompt, and the stream of an answer."""

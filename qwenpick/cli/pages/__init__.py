@@ -1,0 +1,1 @@
+"""What a person sees: one file for each kind of page."""

@@ -1,0 +1,1 @@
+"""Where files come from: the Hugging Face Hub, its chunk store (xet), ModelScope, the web."""
