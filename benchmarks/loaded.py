@@ -14,9 +14,11 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import to_builtins
 
 from qwenpick.pick.request import Settings
 
@@ -58,7 +60,7 @@ def load(path: Path, settings: Settings, talk: Talk, *, cgroup: Path | None = No
         subprocess.CalledProcessError: The process was killed, or could not load it.
     """
     command = [sys.executable, __file__, str(path)]
-    command += [json.dumps(asdict(each)) for each in (settings, talk)]
+    command += [json.dumps(to_builtins(each)) for each in (settings, talk)]
     if cgroup:  # the shell moves itself there, and then becomes the process
         command = ["sh", "-c", f'echo $$ > {cgroup}/cgroup.procs && exec "$@"', "sh", *command]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -88,7 +90,7 @@ def main(arguments: list[str]) -> None:
         resident=int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize(),
         on_card=_on_card(),
     )
-    print(json.dumps(asdict(took)))
+    print(json.dumps(to_builtins(took)))
 
 
 def _on_card() -> int:

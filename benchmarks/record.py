@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import to_builtins
 
 from qwenpick.pick.request import Settings
 
@@ -22,7 +24,7 @@ def kept(rows: Iterable[Row], out: Path | None) -> Iterator[Row]:
     for row in rows:
         if out:
             with out.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(row)) + "\n")
+                file.write(json.dumps(to_builtins(row)) + "\n")
         yield row
 
 

@@ -14,7 +14,6 @@ The tensors and keys are those that llama.cpp reads (src/models/qwen35.cpp).
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,6 +22,7 @@ import gguf
 import mixture
 import numpy as np
 import vocabulary
+from msgspec.structs import replace
 
 from qwenpick.catalog import table
 from qwenpick.catalog.model import Architecture

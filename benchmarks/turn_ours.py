@@ -8,9 +8,10 @@ import os
 import signal
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from qwenpick.app import state
 from qwenpick.chat.conversation import Conversation

@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import shapes
@@ -44,7 +43,7 @@ def table(path: Path, *, size: int, sha256: str | None) -> Path:
     """Write a table in which the 0.8B's Q4_K_M is a file of our own, of our tiny shape."""
     document = json.loads(PACKAGED.read_text(encoding="utf-8"))
     arch = document["sizes"]["0.8b"]["arch"]
-    arch |= {slot.name: getattr(TINY, slot.name) for slot in fields(TINY) if slot.name in arch}
+    arch |= {name: getattr(TINY, name) for name in TINY.__struct_fields__ if name in arch}
     file = document["sizes"]["0.8b"]["files"]["Q4_K_M"]
     file |= {"bytes": size, "exact": True}
     file.pop("sha256", None)

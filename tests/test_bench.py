@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import shapes
+from msgspec.structs import replace
 
 from qwenpick.app import loader
 from qwenpick.catalog import table

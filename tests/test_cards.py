@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 import pytest
+from msgspec.structs import replace
 from trees import GIB, machine
 
 from qwenpick.cli.main import main

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import engines
 import pytest
 import shapes
+from msgspec.structs import replace
 
 from qwenpick.app import state
 from qwenpick.cli.main import main

@@ -6,10 +6,10 @@ import http.server
 import json
 import sys
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from trees import GIB, V2, machine
 
 from qwenpick.cli.main import main

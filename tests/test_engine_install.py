@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import sysconfig
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from trees import machine
 
 from qwenpick.cli.main import main

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from array import array
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import engines
@@ -16,6 +15,7 @@ import shapes
 import vocabulary
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from turn_rows import QUESTIONS
 
 from qwenpick.catalog.model import Sampling

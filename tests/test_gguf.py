@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 import struct
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import engine_loads
 import pytest
 import shapes
+from msgspec.structs import replace
 
 from qwenpick.cli.main import main
 from qwenpick.errors import RunError, UsageError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import cards
@@ -14,6 +13,7 @@ import record
 import shapes
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from qwenpick.catalog import table
 from qwenpick.catalog.model import Architecture, Model

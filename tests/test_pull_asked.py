@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import gguf
 import pulling
 import pytest
 from hub_server import Hub
+from msgspec.structs import replace
 from pulling import FILE, REPO, TINY
 
 from qwenpick.cli.main import main
