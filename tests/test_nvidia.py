@@ -110,7 +110,7 @@ def test_a_driver_that_hangs_still_has_names(driver: Path, tmp_path: Path) -> No
     information.write_text("Model: \t NVIDIA GeForce RTX 3090\nIRQ: 1\n")
     script = (
         "import pathlib; from qwenpick.hardware.probe import probe;"
-        "from qwenpick.hardware.sources import SystemReader;"
+        "from qwenpick.hardware.system_reader import SystemReader;"
         f"print(probe(SystemReader(root=pathlib.Path({str(tmp_path)!r}))).gpus[0])"
     )
     own = {"LD_LIBRARY_PATH": str(driver), "NVML_CASE": "hangs"}
