@@ -18,10 +18,10 @@ from qwenpick.chat.conversation import Conversation
 from qwenpick.chat.events import Answer, Finished, Reading
 from qwenpick.chat.generation import Limits
 from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.cli.interrupt import stopping
 from qwenpick.engine.arguments import arguments
 from qwenpick.engine.bindings import lib
 from qwenpick.engine.engine import Engine
-from qwenpick.engine.interrupt import stopping
 from qwenpick.pick.memory import FileFacts, checkpoint_bytes, memory_sum, predicted_peak
 from qwenpick.pick.request import Settings, ubatches
 from qwenpick.pull.gguf.model_file import read_model

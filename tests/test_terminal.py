@@ -68,8 +68,8 @@ def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
 
     say(terminal, "/clear", shows="A new conversation.")
     say(terminal, "/set max-tokens 12", shows="\nmax-tokens 12")
-    say(terminal, "Say hello.", shows="no tokens left")
-    say(terminal, "/retry", shows="no tokens left")  # 5 again
+    say(terminal, "Say hello.", shows="token limit reached")
+    say(terminal, "/retry", shows="token limit reached")  # 5 again
 
     say(terminal, "/export talk.md", shows="Written: talk.md")  # 6 export
     say(terminal, "/export talk.json", shows="Written: talk.json")
@@ -204,6 +204,6 @@ def test_without_a_home_it_says_what_to_set() -> None:
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines() == [
-        "There is no home folder here (HOME is not set).",
-        "Say where qwenpick may keep its own: QWENPICK_HOME=/some/folder",
+        "There is no home folder: HOME is not set.",
+        "Say where qwenpick may keep its files: QWENPICK_HOME=/some/folder",
     ]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field, to_builtins
 
 from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
+from qwenpick.cli.interrupt import stopping
 from qwenpick.cli.output import status
-from qwenpick.engine.interrupt import stopping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.syntax import Syntax
 from rich.text import Text
-
-from qwenpick.cli.chat.screen import Line
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -29,6 +27,13 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _BLANK_END = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$")
 # What would move the cursor or change the terminal; newline and tab stay.
 CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+class Line(NamedTuple):
+    """A line that is ready to be written, and the columns that it takes."""
+
+    text: str
+    width: int
 
 
 class _PlainHeading(Heading):

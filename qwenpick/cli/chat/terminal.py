@@ -21,11 +21,10 @@ from qwenpick import units
 from qwenpick.chat.events import Answer, Event, Finished, Notice
 from qwenpick.cli import render
 from qwenpick.cli.chat.chat_settings import SETTINGS
-from qwenpick.cli.chat.keys import CTRL_T, listening
 from qwenpick.cli.chat.slash import Host, Slash
 from qwenpick.cli.chat.slash_table import COMMANDS
 from qwenpick.cli.chat.stream import AnswerStream
-from qwenpick.engine.interrupt import stopping
+from qwenpick.cli.interrupt import CTRL_T, keys, stopping
 from qwenpick.errors import QwenpickError
 from qwenpick.files import home
 
@@ -149,7 +148,7 @@ class Terminal:
         show = _Plain(self._out.file.write) if self._dumb else AnswerStream(
             self._out, show_thinking=self._slash.show_thinking
         )  # fmt: skip
-        with stopping(self._host.conversation.stop), listening(wanted=not self._dumb) as pressed:
+        with stopping(self._host.conversation.stop), keys(wanted=not self._dumb) as pressed:
             try:
                 for event in events:
                     self._take_keys(pressed(), show)
