@@ -188,7 +188,7 @@ def test_the_graph_needs_no_more_layers_than_were_laid_out() -> None:
 
 def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
     docs = Path(__file__).parents[1] / "docs"
-    rows = record.read_rows(docs / "memory.jsonl", benchmark.Row)
+    rows = record.read_rows(docs / "measurements" / "memory.jsonl", benchmark.Row)
     page = (docs / "memory.md").read_text(encoding="utf-8")
     assert record.filled(page, "\n".join(benchmark.page(rows)), benchmark.MARKS) == page
     for row in rows:
@@ -199,7 +199,7 @@ def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
 
 def test_a_card_holds_what_the_sum_says() -> None:
     docs = Path(__file__).parents[1] / "docs"
-    rows = record.read_rows(docs / "cards.jsonl", cards.Row)
+    rows = record.read_rows(docs / "measurements" / "cards.jsonl", cards.Row)
     page = (docs / "memory.md").read_text(encoding="utf-8")
     assert record.filled(page, "\n".join(cards.page(rows)), cards.MARKS) == page
     for row in rows:
