@@ -153,15 +153,15 @@ def _pull(reference: Reference, question: PickInput, *, yes: bool, what: str = "
     from qwenpick.cli.progress import Progress
     from qwenpick.pull import download, planner
 
-    watch = Progress()
+    progress = Progress()
     try:
-        errand = planner.PullOptions(watch=watch, vision=question.wish.vision)
-        plan = planner.make_plan(reference, question.catalog, errand)
+        options = planner.PullOptions(progress=progress, vision=question.wish.vision)
+        plan = planner.make_plan(reference, question.catalog, options)
         size = units.download(plan.missing)
         gone = f"{what}{plan.title} is not here."
         gone = gone[0].upper() + gone[1:]
         if not ask(f"{gone} Fetch {size}?", yes=yes):
             raise PullError(gone, hint="Talk to another: qwenpick list")
-        return download.download(plan, planner.source_of("hf"), watch).path
+        return download.download(plan, planner.source_of("hf"), progress).path
     finally:
-        watch.end()
+        progress.end()

@@ -24,7 +24,7 @@ _HOUR = 3600
 
 
 class Progress:
-    """Shows bytes, rate and time left of one file after another: a `plan.Watcher`."""
+    """Shows bytes, rate and time left of one file after another: a `plan.Progress`."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
@@ -38,12 +38,12 @@ class Progress:
         self._lock = threading.RLock()
         self._clock: threading.Thread | None = None
 
-    def say(self, line: str) -> None:
+    def status(self, line: str) -> None:
         """Write a line of talk, below the bar."""
         self.end()
         status(line)
 
-    def moved(self, name: str, done: int, total: int) -> None:
+    def progress(self, name: str, done: int, total: int) -> None:
         """Take how many bytes of a file are here, and show it from time to time."""
         now = time.monotonic()
         if name != self._name:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 
 
-def sha256_of(path: Path, moved: Callable[[int], None] | None = None) -> str:
+def hash_file(path: Path, moved: Callable[[int], None] | None = None) -> str:
     """Take a file's sha256, reading it in blocks; *moved* hears how many bytes were read."""
     digest, done = hashlib.sha256(), 0
     with path.open("rb") as file:
@@ -56,7 +56,7 @@ def sha256(path: Path, moved: Callable[[int], None] | None = None) -> str:
     """Give a file's sha256: the kept one, else taken now and kept."""
     sha256 = cached_sha256(path)
     if not sha256:
-        sha256 = sha256_of(path, moved)
+        sha256 = hash_file(path, moved)
         keep(path, sha256)
     return sha256
 

@@ -13,7 +13,7 @@ from qwenpick.pull.gguf.header import read_header
 from qwenpick.pull.names import quant_of
 
 if TYPE_CHECKING:
-    from qwenpick.pull.plan import Item, Plan, Source, Watcher
+    from qwenpick.pull.plan import Item, Plan, Progress, Source
 
 
 class Pulled(Struct, frozen=True, kw_only=True):
@@ -26,7 +26,7 @@ class Pulled(Struct, frozen=True, kw_only=True):
     source: str
 
 
-def download(plan: Plan, source: Source, watch: Watcher) -> Pulled:
+def download(plan: Plan, source: Source, progress: Progress) -> Pulled:
     """Do what a plan says, and check what came.
 
     Raises:
@@ -38,7 +38,7 @@ def download(plan: Plan, source: Source, watch: Watcher) -> Pulled:
         _note_branch(plan)
     paths, fetched = [], 0
     for item in plan.items:
-        path, more = _bring(plan, item, source, watch)
+        path, more = _bring(plan, item, source, progress)
         paths.append(path)
         fetched += more
     first = plan.items[0]
@@ -63,15 +63,15 @@ def _own(plan: Plan) -> int:
     return sum("mmproj" not in item.name for item in plan.items)
 
 
-def _bring(plan: Plan, item: Item, source: Source, watch: Watcher) -> tuple[Path, int]:
+def _bring(plan: Plan, item: Item, source: Source, progress: Progress) -> tuple[Path, int]:
     if item.here:
         return Path(item.here), 0
     remote = item.remote
     if not remote:
         raise PullError(f"{item.name} is nowhere to be had.", hint="Try another source.")
-    fetched = fetch.fetch(plan.repo, remote, source, watch)
+    fetched = fetch.fetch(plan.repo, remote, source, progress)
     bytes_at = cache.blob(plan.repo, remote.etag)
-    if bytes_at.exists() and (trouble := _trouble(bytes_at, item, plan, watch)):
+    if bytes_at.exists() and (trouble := _trouble(bytes_at, item, plan, progress)):
         aside = fetch.quarantine(plan.repo, bytes_at, item.name, digests.sha256(bytes_at))
         raise PullError(
             f"{item.name} is whole, but not what was asked for: {trouble}",
@@ -86,7 +86,7 @@ def _bring(plan: Plan, item: Item, source: Source, watch: Watcher) -> tuple[Path
     return path, fetched
 
 
-def _trouble(path: Path, item: Item, plan: Plan, watch: Watcher) -> str:
+def _trouble(path: Path, item: Item, plan: Plan, progress: Progress) -> str:
     """Say what is wrong with a file: a broken header, or one that was not asked for."""
     if item.name != plan.items[0].name:
         return ""
@@ -95,7 +95,7 @@ def _trouble(path: Path, item: Item, plan: Plan, watch: Watcher) -> str:
     except (RunError, UsageError) as error:
         return error.message
     named, inside = quant_of(item.name), header_mismatch.declared(header)
-    trouble = header_mismatch.disagreement(header, plan.asked)
+    trouble = header_mismatch.find_mismatch(header, plan.asked)
     if not trouble and named and inside and not named.upper().startswith(("UD-", inside)):
-        watch.say(f"Its name says {named}, its header {inside}.")
+        progress.status(f"Its name says {named}, its header {inside}.")
     return trouble

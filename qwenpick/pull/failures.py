@@ -1,6 +1,6 @@
 """What can go wrong between a hub and the disk, each by its cause and with its next step.
 
-    LineError (a PullError)
+    HubError (a PullError)
         retries       how many more tries in a row it is worth, each after `wait` seconds where
                       the hub named them
         unreachable   no hub answered at all, so that another source may
@@ -30,7 +30,7 @@ _PASSING = {408, 429, 500, 502, 503, 504}
 """Too slow, too many, broken: what the hub's own library tries again, too."""
 
 
-class LineError(PullError):
+class HubError(PullError):
     """The hub or the line to it failed."""
 
     def __init__(
@@ -58,7 +58,7 @@ def host_of(url: str) -> str:
     return f"{parts.hostname or 'the hub'}{port}"
 
 
-def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> LineError | None:
+def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> HubError | None:
     """Say why a hub refused; None where it did not.
 
     Args:
@@ -74,35 +74,35 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> 
     if status in _PASSING:
         return _busy(status, headers, host)
     if code == "GatedRepo":
-        return LineError(
+        return HubError(
             f"{what} is gated: its owner wants to know who fetches it ({status}).",
             hint=f"Ask for access on its page at {host}, then set HF_TOKEN and try again.",
         )
     if code == "RevisionNotFound":
-        return LineError(
+        return HubError(
             f"{host} has {what}, but not this revision of it.",
             hint="Is HF_ENDPOINT a mirror that lags? Unset it, or see: qwenpick pull --refresh",
         )
     if code == "EntryNotFound":
-        return LineError(
+        return HubError(
             f"{host} has no file {what}.",
             hint="The name may have changed: name the quantisation (owner/repo:Q4_K_M).",
         )
     return _by_status(status, host, what)
 
 
-def _busy(status: int, headers: Mapping[str, str], host: str) -> LineError:
+def _busy(status: int, headers: Mapping[str, str], host: str) -> HubError:
     after = headers.get("retry-after", "").strip()
     wait = float(after) if after.isdigit() else None
     if status == 429:  # noqa: PLR2004 - too many requests
         asked = f" and asks to wait {wait:.0f} s" if wait else ""
-        return LineError(
+        return HubError(
             f"{host} answers that there were too many requests (429){asked}.",
             hint=f"Wait, or set HF_TOKEN: signed in, more are allowed. {KEPT}",
             retries=MANY,
             wait=wait,
         )
-    return LineError(
+    return HubError(
         f"{host} is out of order: it answers {status}.",
         hint=f"Try again later. {KEPT}",
         retries=MANY,
@@ -111,7 +111,7 @@ def _busy(status: int, headers: Mapping[str, str], host: str) -> LineError:
     )
 
 
-def _by_status(status: int, host: str, what: str) -> LineError:
+def _by_status(status: int, host: str, what: str) -> HubError:
     said = {
         401: (
             f"{host} does not let us see {what} (401): it is private, or there is no such thing.",
@@ -133,21 +133,21 @@ def _by_status(status: int, host: str, what: str) -> LineError:
     message, hint = said.get(
         status, (f"{host} refuses {what} ({status}).", "Check HF_ENDPOINT and the spelling.")
     )
-    return LineError(message, hint=hint)
+    return HubError(message, hint=hint)
 
 
-def no_model(url: str, *, what: str, because: str) -> LineError:
+def no_model(url: str, *, what: str, because: str) -> HubError:
     """Say that an answer came which is not the file."""
-    return LineError(
+    return HubError(
         f"{host_of(url)} sent {because} in place of {what}.",
         hint="A login page of the network? Open a browser, then try again. "
         "What was fetched is kept.",
     )
 
 
-def wrong_length(url: str, *, what: str, promised: int, sent: int) -> LineError:
+def wrong_length(url: str, *, what: str, promised: int, sent: int) -> HubError:
     """Say that a hub's figures contradict each other."""
-    return LineError(
+    return HubError(
         f"{host_of(url)} promised {promised:,} bytes of {what}, and now says {sent:,}.",
         hint="Try again later, or another source or mirror. What was fetched is kept.",
     )

@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from qwenpick.errors import PullError
 from qwenpick.pull import cache, digests, failures
-from qwenpick.pull.failures import LineError
-from qwenpick.pull.retry import Patience
+from qwenpick.pull.failures import HubError
+from qwenpick.pull.retry import Backoff
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.pull.plan import RemoteFile, Source, Watcher
+    from qwenpick.pull.plan import Progress, RemoteFile, Source
 
 _BLOCK = 1 << 20
 _MAGIC = b"GGUF"
@@ -53,7 +53,7 @@ class _Partial:
         self.done += len(data)
 
 
-def fetch(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
+def fetch(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> int:
     """Bring a file's bytes to their place in the hub cache, and give how many were fetched.
 
     Raises:
@@ -62,33 +62,33 @@ def fetch(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
     """
     blob = cache.blob(repo, remote.etag)
     try:
-        with _only_one(repo, remote, watch):
-            if is_here(repo, remote):
+        with _only_one(repo, remote, progress):
+            if is_complete(repo, remote):
                 return 0
             if blob.exists():
                 aside = quarantine(repo, blob, remote.name, digests.sha256(blob))
-                watch.say(f"{remote.name} is here with wrong bytes: set aside as {aside}.")
-            return _fetched(repo, remote, source, watch)
-    except LineError:
+                progress.status(f"{remote.name} is here with wrong bytes: set aside as {aside}.")
+            return _fetched(repo, remote, source, progress)
+    except HubError:
         raise
     except OSError as error:
         raise failures.by_disk(error, blob.parent) from None
 
 
-def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> int:
+def _fetched(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> int:
     partial, blob = cache.partial(repo, remote.etag), cache.blob(repo, remote.etag)
     fetched = 0
     for last in (False, True):
-        sha256, more = _fill(repo, remote, source, watch)
+        sha256, more = _fill(repo, remote, source, progress)
         fetched += more
         if remote.sha256 in {None, sha256}:
             partial.replace(blob)
             digests.keep(blob, sha256)
             return fetched
         aside = quarantine(repo, partial, remote.name, sha256)
-        watch.say(f"{remote.name} came with the wrong bytes: set aside as {aside}.")
+        progress.status(f"{remote.name} came with the wrong bytes: set aside as {aside}.")
         if not last:
-            watch.say("Fetching it once more.")
+            progress.status("Fetching it once more.")
             remote = replace(remote, chunks=None)
     raise PullError(
         f"{source.name} sends wrong bytes for {remote.name}: sha256 {sha256[:12]}..., "
@@ -97,7 +97,7 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> i
     )
 
 
-def is_here(repo: str, remote: RemoteFile) -> bool:
+def is_complete(repo: str, remote: RemoteFile) -> bool:
     """Tell whether a file's bytes are in the hub cache, whole and right."""
     blob = cache.blob(repo, remote.etag)
     if not blob.is_file() or blob.stat().st_size != remote.bytes:
@@ -113,29 +113,29 @@ def quarantine(repo: str, path: Path, name: str, sha256: str) -> Path:
     return aside
 
 
-def _fill(repo: str, remote: RemoteFile, source: Source, watch: Watcher) -> tuple[str, int]:
+def _fill(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> tuple[str, int]:
     """Fetch until the partial file is whole; give its sha256 and how many bytes were fetched."""
     total = remote.bytes or 0
     partial = _Partial(cache.partial(repo, remote.etag), total)
     begun = partial.done
-    patience = Patience(watch)
+    backoff = Backoff(progress)
     with partial.file:
         while partial.done < total:
             before = partial.done
             try:
-                _drain(repo, remote, source, watch, partial)
+                _drain(repo, remote, source, progress, partial)
                 failure = _cut(remote, partial.done, total)
-            except LineError as error:
+            except HubError as error:
                 failure = error
             if partial.done > before:
-                patience.renew()
+                backoff.reset()
             if partial.done < total:
-                patience.wait(failure)
+                backoff.wait(failure)
     return partial.digest.hexdigest(), partial.done - begun
 
 
 def _drain(
-    repo: str, remote: RemoteFile, source: Source, watch: Watcher, partial: _Partial
+    repo: str, remote: RemoteFile, source: Source, progress: Progress, partial: _Partial
 ) -> None:
     """Write what one answer gives. A first piece that is no GGUF is not written."""
     total = remote.bytes or 0
@@ -143,32 +143,32 @@ def _drain(
         if not partial.done and remote.name.casefold().endswith(".gguf"):
             _check_magic(chunk, remote.name)
         if partial.done + len(chunk) > total:
-            raise LineError(
+            raise HubError(
                 f"More bytes came than the {total:,} that {remote.name} has.",
                 hint="Try again later, or another source or mirror. What was fetched is kept.",
             )
         partial.write(chunk)
-        watch.moved(remote.name, partial.done, total)
+        progress.progress(remote.name, partial.done, total)
 
 
 def _check_magic(chunk: bytes, name: str) -> None:
     if chunk[: len(_MAGIC)] != _MAGIC[: len(chunk)]:
         start = ascii(chunk[:4])[2:-1]
-        raise LineError(
+        raise HubError(
             f"What came in place of {name} is no GGUF file: it starts with {start}.",
             hint="A login page of the network, or a mirror that is broken? Try another one.",
         )
 
 
-def _cut(remote: RemoteFile, done: int, total: int) -> LineError:
-    return LineError(
+def _cut(remote: RemoteFile, done: int, total: int) -> HubError:
+    return HubError(
         f"The line ended {total - done:,} bytes before the end of {remote.name}.",
         hint=failures.KEPT,
         retries=failures.MANY,
     )
 
 
-def _only_one(repo: str, remote: RemoteFile, watch: Watcher):  # type: ignore[no-untyped-def]  # noqa: ANN202 - filelock's own
+def _only_one(repo: str, remote: RemoteFile, progress: Progress):  # type: ignore[no-untyped-def]  # noqa: ANN202 - filelock's own
     """Hold the lock of a blob; where somebody else does, say so and wait."""
     from filelock import FileLock, Timeout
 
@@ -178,5 +178,5 @@ def _only_one(repo: str, remote: RemoteFile, watch: Watcher):  # type: ignore[no
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        watch.say(f"Another process is fetching {remote.name}: waiting for it.")
+        progress.status(f"Another process is fetching {remote.name}: waiting for it.")
         return lock.acquire()

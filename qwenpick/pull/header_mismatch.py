@@ -21,7 +21,7 @@ _PLAIN = frozenset({"F32", "F16", "BF16"})
 """Not quantised: makers' names mix them up, and no answer is worse for it."""
 
 
-def disagreement(header: Header, asked: Asked) -> str:
+def find_mismatch(header: Header, asked: Asked) -> str:
     """Say what a header has against a file, as the end of a sentence; empty where it agrees."""
     if asked.model and (said := _other_model(header, asked)):
         return said

@@ -16,7 +16,7 @@ from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
-    from qwenpick.pull.plan import Watcher
+    from qwenpick.pull.plan import Progress
     from qwenpick.pull.reference import Reference
 
 State = Literal["good", "wrong", "unknown"]
@@ -58,14 +58,14 @@ class Removal(Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-def shelved(catalog: Catalog) -> tuple[InstalledFile, ...]:
+def installed(catalog: Catalog) -> tuple[InstalledFile, ...]:
     """List every .gguf of the hub cache, and of other tools those that the catalogue knows."""
-    files = [_shelved(path, "hf", catalog) for path in cache.files()]
+    files = [_installed(path, "hf", catalog) for path in cache.files()]
     seen = {file.path.resolve() for file in files}
     for source, path in local.elsewhere():
         if path.is_file() and path.resolve() not in seen and local.known(path, catalog):
             seen.add(path.resolve())
-            files.append(_shelved(path, source, catalog))
+            files.append(_installed(path, source, catalog))
     return tuple(files)
 
 
@@ -82,12 +82,12 @@ def chosen(reference: Reference | None, catalog: Catalog) -> tuple[InstalledFile
     Raises:
         UsageError: It is not here.
     """
-    files = shelved(catalog)
+    files = installed(catalog)
     if reference is None:
         return files
     if isinstance(reference, LocalFile):
         same = [file for file in files if file.path.resolve() == reference.path.resolve()]
-        return tuple(same) or (_shelved(reference.path, "file", catalog),)
+        return tuple(same) or (_installed(reference.path, "file", catalog),)
     if isinstance(reference, Demo):
         raise UsageError("The demo's model belongs to its package.", hint="See: pip check")
     found = tuple(file for file in files if _is(file, reference))
@@ -99,9 +99,9 @@ def chosen(reference: Reference | None, catalog: Catalog) -> tuple[InstalledFile
     return found
 
 
-def check(files: tuple[InstalledFile, ...], watch: Watcher) -> tuple[Check, ...]:
+def check(files: tuple[InstalledFile, ...], progress: Progress) -> tuple[Check, ...]:
     """Read files from beginning to end, and compare their sha256."""
-    return tuple(_check(file, watch) for file in files)
+    return tuple(_check(file, progress) for file in files)
 
 
 def removal(reference: Reference, catalog: Catalog) -> Removal:
@@ -159,9 +159,9 @@ def _belonging(path: Path) -> list[Path]:
     return [item for item in dict.fromkeys(found) if item.is_symlink() or item.exists()]
 
 
-def _check(file: InstalledFile, watch: Watcher) -> Check:
-    sha256 = digests.sha256_of(
-        file.path, lambda done: watch.moved(file.path.name, done, file.bytes)
+def _check(file: InstalledFile, progress: Progress) -> Check:
+    sha256 = digests.hash_file(
+        file.path, lambda done: progress.progress(file.path.name, done, file.bytes)
     )
     digests.keep(file.path, sha256)
     state: State = "unknown" if not file.expected else "wrong"
@@ -174,7 +174,7 @@ def _check(file: InstalledFile, watch: Watcher) -> Check:
     )
 
 
-def _shelved(path: Path, source: str, catalog: Catalog) -> InstalledFile:
+def _installed(path: Path, source: str, catalog: Catalog) -> InstalledFile:
     facts = path.stat()
     known = local.known(path, catalog)
     repo = cache.repo_of(path)

@@ -1,6 +1,6 @@
 """What a pull will do, before it does it: what, from where, how much, into what, what is here.
 
-Knows nothing of disks and hubs: `bring.py` asks them and writes the answers down here.
+Knows nothing of disks and hubs: `planner.py` asks them and writes the answers down here.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ class Source(Protocol):
         """Give a file's bytes from *offset* on; it may end early."""
 
 
-class Watcher(Protocol):
-    """Whoever is told how a pull goes."""
+class Progress(Protocol):
+    """Whoever is told how a pull goes; every `app.ui.Ui` is one."""
 
-    def say(self, line: str) -> None:
-        """Take a line of talk."""
+    def status(self, line: str) -> None:
+        """Take a line: a note, a warning, or what happens next."""
 
-    def moved(self, name: str, done: int, total: int) -> None:
-        """Take how many of a file's bytes are here."""
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Take how many of a file's *total* bytes are downloaded or read."""
 
 
 class Item(Struct, frozen=True, kw_only=True):

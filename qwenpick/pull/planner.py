@@ -10,15 +10,15 @@ from msgspec.structs import replace
 
 from qwenpick.errors import PullError, UsageError
 from qwenpick.pull import cache, digests, fetch, local, names
-from qwenpick.pull.failures import LineError
+from qwenpick.pull.failures import HubError
 from qwenpick.pull.plan import Asked, Item, Plan
 from qwenpick.pull.reference import DEFAULT_QUANT, HubFile, Size, unknown_quant
-from qwenpick.pull.retry import patiently
+from qwenpick.pull.retry import with_retries
 from qwenpick.pull.sources.modelscope import DEFAULT_REVISION, ModelScope
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog, Model, Projector, WeightsFile
-    from qwenpick.pull.plan import RemoteFile, Source, Watcher
+    from qwenpick.pull.plan import Progress, RemoteFile, Source
     from qwenpick.pull.reference import Reference
 
 SOURCES = ("hf", "modelscope")
@@ -27,7 +27,7 @@ SOURCES = ("hf", "modelscope")
 class PullOptions(Struct, frozen=True, kw_only=True):
     """How a plan is to be made: from which hub, with what beside the model, and who is told."""
 
-    watch: Watcher
+    progress: Progress
     source: str = "hf"
     vision: bool = False
     dry_run: bool = False
@@ -53,7 +53,7 @@ def source_of(name: str) -> Source:
     return Hub()
 
 
-def make_plan(reference: Reference, catalog: Catalog, errand: PullOptions) -> Plan:
+def make_plan(reference: Reference, catalog: Catalog, options: PullOptions) -> Plan:
     """Say what a pull will do.
 
     Raises:
@@ -61,9 +61,9 @@ def make_plan(reference: Reference, catalog: Catalog, errand: PullOptions) -> Pl
         PullError: The hub can't be asked, or offers other bytes than the catalogue's.
     """
     if isinstance(reference, Size):
-        return _plan_size(reference, catalog, errand)
+        return _plan_size(reference, catalog, options)
     if isinstance(reference, HubFile):
-        return _plan_hub_file(reference, errand)
+        return _plan_hub_file(reference, options)
     found = local.find(reference, catalog)
     if not found:
         raise UsageError(
@@ -73,29 +73,29 @@ def make_plan(reference: Reference, catalog: Catalog, errand: PullOptions) -> Pl
     return _plan(found.path.name, found.source, "", "", (item,))
 
 
-def _plan_size(reference: Size, catalog: Catalog, errand: PullOptions) -> Plan:
+def _plan_size(reference: Size, catalog: Catalog, options: PullOptions) -> Plan:
     model = catalog.model(reference.size)
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
     if not model or not file:
         known = [file.quant for file in model.files] if model else []
         raise unknown_quant(reference.quant or DEFAULT_QUANT, reference.size, known)
     wanted: list[WeightsFile | Projector] = [file]
-    if errand.vision:
+    if options.vision:
         if not model.projector:
             raise UsageError(f"{model.name} has no vision projector.", hint="Leave out --vision.")
         wanted.append(model.projector)
     try:
-        items = tuple(_item_of(part, model, errand) for part in wanted)
-    except LineError as error:
-        if not (errand.dry_run and error.unreachable):
+        items = tuple(_item_of(part, model, options) for part in wanted)
+    except HubError as error:
+        if not (options.dry_run and error.unreachable):
             raise
-        errand.watch.say(f"{error.message} What follows is the table's word.")
-        items = tuple(_by_table(part, model, errand.source) for part in wanted)
+        options.progress.status(f"{error.message} What follows is the table's word.")
+        items = tuple(_by_table(part, model, options.source) for part in wanted)
     revision = model.revision
     for item in items:
-        if item.remote and (errand.source == "hf" or not _agrees(item, model)):
+        if item.remote and (options.source == "hf" or not _agrees(item, model)):
             revision = item.remote.commit
-    plan = _plan(f"{model.name} {file.quant}", errand.source, model.repo, revision, items)
+    plan = _plan(f"{model.name} {file.quant}", options.source, model.repo, revision, items)
     asked = Asked(
         model=model.name,
         quant=file.quant,
@@ -111,19 +111,19 @@ def _agrees(item: Item, model: Model) -> bool:
     return file is not None and file.sha256 is not None and file.sha256 == item.sha256
 
 
-def _item_of(part: WeightsFile | Projector, model: Model, errand: PullOptions) -> Item:
+def _item_of(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
     """Plan one file of the catalogue: a copy that is here, else what a hub offers."""
     size = part.bytes if getattr(part, "bytes_exact", True) else None
     here = _copy(part, model, size, part.sha256)
     if here:
         return _here(part.name, here, part.sha256)
-    remote = _offered(part, model, errand)
+    remote = _offered(part, model, options)
     remote = replace(remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or size)
     if not remote.sha256:
-        errand.watch.say(f"Neither the hub nor the catalogue has a sha256 of {part.name}.")
+        options.progress.status(f"Neither the hub nor the catalogue has a sha256 of {part.name}.")
     if proved := _copy(part, model, remote.bytes, remote.sha256):
         return _here(part.name, proved, remote.sha256)
-    return _remote_item(model.repo, remote, errand.source)
+    return _remote_item(model.repo, remote, options.source)
 
 
 def _by_table(part: WeightsFile | Projector, model: Model, source: str) -> Item:
@@ -131,7 +131,7 @@ def _by_table(part: WeightsFile | Projector, model: Model, source: str) -> Item:
     size = part.bytes if getattr(part, "bytes_exact", True) else None
     if here := _copy(part, model, size, part.sha256):
         return _here(part.name, here, part.sha256)
-    begun = _begun(model.repo, part.sha256) if part.sha256 else 0
+    begun = _partial_bytes(model.repo, part.sha256) if part.sha256 else 0
     return Item(name=part.name, bytes=part.bytes, sha256=part.sha256, source=source, partial=begun)
 
 
@@ -143,14 +143,14 @@ def _copy(
     )
 
 
-def _offered(part: WeightsFile | Projector, model: Model, errand: PullOptions) -> RemoteFile:
+def _offered(part: WeightsFile | Projector, model: Model, options: PullOptions) -> RemoteFile:
     """Ask the hub for a file of the catalogue, which must be the one that the catalogue means."""
-    hub = source_of(errand.source)
+    hub = source_of(options.source)
     repo, revision = model.repo, model.revision
-    if errand.source == "modelscope":
+    if options.source == "modelscope":
         repo = model.modelscope_repo or repo
         revision = model.modelscope_revision or DEFAULT_REVISION
-    remote = patiently(lambda: hub.file(repo, revision, part.name), errand.watch)
+    remote = with_retries(lambda: hub.file(repo, revision, part.name), options.progress)
     if part.sha256 and remote.sha256 and remote.sha256 != part.sha256:
         raise PullError(
             f"{hub.name} offers other bytes for {part.name} than the catalogue knows "
@@ -160,36 +160,36 @@ def _offered(part: WeightsFile | Projector, model: Model, errand: PullOptions) -
     return remote
 
 
-def _plan_hub_file(reference: HubFile, errand: PullOptions) -> Plan:
-    hub, watch = source_of(errand.source), errand.watch
-    branch = "main" if errand.source == "hf" else DEFAULT_REVISION
+def _plan_hub_file(reference: HubFile, options: PullOptions) -> Plan:
+    hub, progress = source_of(options.source), options.progress
+    branch = "main" if options.source == "hf" else DEFAULT_REVISION
     repo = reference.repo
     try:
-        wanted = _wanted(reference, hub, branch, errand)
+        wanted = _wanted(reference, hub, branch, options)
         items = []
         for name in wanted:
-            remote = patiently(lambda name=name: hub.file(repo, branch, name), watch)  # type: ignore[misc]
-            items.append(_hub_item(repo, remote, errand.source))
-    except LineError as error:
-        found = local.of_hub(reference) if error.unreachable and not errand.vision else None
+            remote = with_retries(lambda name=name: hub.file(repo, branch, name), progress)  # type: ignore[misc]
+            items.append(_hub_item(repo, remote, options.source))
+    except HubError as error:
+        found = local.of_hub(reference) if error.unreachable and not options.vision else None
         if not found:
             raise
-        watch.say(f"{error.message} Taking the copy that is here.")
+        progress.status(f"{error.message} Taking the copy that is here.")
         item = _here(found.path.name, found, None)
-        return _plan(found.path.name, errand.source, repo, cache.commit_of(repo, branch), (item,))
+        return _plan(found.path.name, options.source, repo, cache.commit_of(repo, branch), (item,))
     commit = next((item.remote.commit for item in items if item.remote), branch)
-    plan = _plan(wanted[0].rsplit("/", 1)[-1], errand.source, repo, commit, tuple(items))
+    plan = _plan(wanted[0].rsplit("/", 1)[-1], options.source, repo, commit, tuple(items))
     quant = None if reference.file else names.quant_of(wanted[0])
     return replace(plan, branch=branch, asked=Asked(quant=quant))
 
 
-def _wanted(reference: HubFile, hub: Source, branch: str, errand: PullOptions) -> tuple[str, ...]:
+def _wanted(reference: HubFile, hub: Source, branch: str, options: PullOptions) -> tuple[str, ...]:
     """Choose the files that a hub reference means; a file that is named needs no listing."""
-    if reference.file and not names.is_split(reference.file) and not errand.vision:
+    if reference.file and not names.is_split(reference.file) and not options.vision:
         return (reference.file,)
-    listed = patiently(lambda: hub.names(reference.repo, branch), errand.watch)
+    listed = with_retries(lambda: hub.names(reference.repo, branch), options.progress)
     wanted = names.chosen(reference, listed)
-    return (*wanted, names.projector(listed, reference.repo)) if errand.vision else wanted
+    return (*wanted, names.projector(listed, reference.repo)) if options.vision else wanted
 
 
 def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
@@ -213,8 +213,8 @@ def _here(name: str, found: local.Found, sha256: str | None) -> Item:
 def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
     if remote.bytes is None:
         raise PullError(f"The hub does not say how long {remote.name} is.", hint="Try a mirror.")
-    done = _begun(repo, remote.etag)
-    if fetch.is_here(repo, remote):
+    done = _partial_bytes(repo, remote.etag)
+    if fetch.is_complete(repo, remote):
         done = remote.bytes
     return Item(
         name=remote.name,
@@ -226,7 +226,7 @@ def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
     )
 
 
-def _begun(repo: str, etag: str) -> int:
+def _partial_bytes(repo: str, etag: str) -> int:
     """Count the bytes that an earlier try left."""
     try:
         return cache.partial(repo, etag).stat().st_size

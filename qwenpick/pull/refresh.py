@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from qwenpick.catalog.refreshed import place
 from qwenpick.errors import PullError
-from qwenpick.pull.retry import patiently
+from qwenpick.pull.retry import with_retries
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
-    from qwenpick.pull.plan import Watcher
+    from qwenpick.pull.plan import Progress
 
 
-def refresh(catalog: Catalog, watch: Watcher) -> int:
+def refresh(catalog: Catalog, progress: Progress) -> int:
     """Ask, keep, and give the number of files whose sha256 is known now.
 
     Raises:
@@ -28,7 +28,7 @@ def refresh(catalog: Catalog, watch: Watcher) -> int:
 
     hub, repos, count = Hub(), {}, 0
     for model in catalog.models:
-        commit, listing = patiently(lambda repo=model.repo: hub.listing(repo, "main"), watch)  # type: ignore[misc]
+        commit, listing = with_retries(lambda repo=model.repo: hub.listing(repo, "main"), progress)  # type: ignore[misc]
         wanted = {file.name for file in model.files}
         if model.projector:
             wanted.add(model.projector.name)

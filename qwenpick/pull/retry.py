@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from qwenpick.pull.failures import LineError
+from qwenpick.pull.failures import HubError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qwenpick.pull.plan import Watcher
+    from qwenpick.pull.plan import Progress
 
 Result = TypeVar("Result")
 
@@ -20,22 +20,22 @@ LONGEST_WAIT = 120.0
 """Seconds of a Retry-After beyond which we say so and end."""
 
 
-class Patience:
+class Backoff:
     """Counts the tries that brought nothing, and waits before the next one."""
 
-    def __init__(self, watch: Watcher) -> None:
-        self._watch = watch
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._tries = 0
 
-    def renew(self) -> None:
+    def reset(self) -> None:
         """Begin to count anew: bytes came."""
         self._tries = 0
 
-    def wait(self, error: LineError) -> None:
+    def wait(self, error: HubError) -> None:
         """Wait as long as the hub asks, else longer from try to try.
 
         Raises:
-            LineError: Another try won't help, or would be too long in coming.
+            HubError: Another try won't help, or would be too long in coming.
         """
         if self._tries >= min(error.retries, len(WAITS)):
             raise error
@@ -44,15 +44,15 @@ class Patience:
             raise error
         self._tries += 1
         when = f" in {seconds:.0f} s" if seconds else ""
-        self._watch.say(f"{error.message} Trying again{when}.")
+        self._progress.status(f"{error.message} Trying again{when}.")
         time.sleep(seconds)
 
 
-def patiently(attempt: Callable[[], Result], watch: Watcher) -> Result:
+def with_retries(attempt: Callable[[], Result], progress: Progress) -> Result:
     """Try again while the failure is one that passes, and say so."""
-    patience = Patience(watch)
+    backoff = Backoff(progress)
     while True:
         try:
             return attempt()
-        except LineError as error:
-            patience.wait(error)
+        except HubError as error:
+            backoff.wait(error)

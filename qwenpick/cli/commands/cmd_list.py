@@ -117,9 +117,9 @@ class RemoveResult(Struct, frozen=True, kw_only=True):
 def list_files(as_json: Json = False) -> None:
     """Show what is on disk: where, how large, last used, which command runs it."""
     from qwenpick.catalog.table import load
-    from qwenpick.pull.inventory import left_over, shelved
+    from qwenpick.pull.inventory import installed, left_over
 
-    emit(ListResult(files=shelved(load()), left_over=left_over()), as_json=as_json)
+    emit(ListResult(files=installed(load()), left_over=left_over()), as_json=as_json)
 
 
 @spread

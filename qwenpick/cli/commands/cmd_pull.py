@@ -97,16 +97,16 @@ def pull(
     catalog = load()
     reference = reference_of(model, quants.chosen(), catalog)
     _note_ollama(reference)
-    errand = planner.PullOptions(watch=progress, source=source, vision=vision, dry_run=dry_run)
+    options = planner.PullOptions(progress=progress, source=source, vision=vision, dry_run=dry_run)
     try:
-        result = _pulled(reference, catalog, errand)
+        result = _pulled(reference, catalog, options)
     except PullError as error:
         progress.end()
         if source != "hf" or offline() or not getattr(error, "unreachable", False):
             raise
         if not _take_modelscope(error, model or "", quants.chosen(), yes=yes):
             raise
-        result = _pulled(reference, catalog, replace(errand, source="modelscope"))
+        result = _pulled(reference, catalog, replace(options, source="modelscope"))
     finally:
         progress.end()
     emit(result, as_json=as_json)
@@ -130,16 +130,16 @@ def picked_reference(quant: str | None, catalog: Catalog) -> Reference:
     return Size(size=pick.model.size, quant=pick.file.quant)
 
 
-def _pulled(reference: Reference, catalog: Catalog, errand: PullOptions) -> PullResult:
+def _pulled(reference: Reference, catalog: Catalog, options: PullOptions) -> PullResult:
     from qwenpick.pull import download, planner
 
-    plan = planner.make_plan(reference, catalog, errand)
+    plan = planner.make_plan(reference, catalog, options)
     for line in _plan_lines(plan):
         status(line)
-    if errand.dry_run:
+    if options.dry_run:
         return _planned(plan)
-    pulled = download.download(plan, planner.source_of(errand.source), errand.watch)
-    errand.watch.say(f"checked: sha256 {pulled.sha256[:8]}...")
+    pulled = download.download(plan, planner.source_of(options.source), options.progress)
+    options.progress.status(f"checked: sha256 {pulled.sha256[:8]}...")
     return _result(pulled)
 
 

@@ -15,7 +15,7 @@ from urllib.request import getproxies
 import httpx2
 
 from qwenpick.pull import failures
-from qwenpick.pull.failures import KEPT, MANY, LineError, host_of
+from qwenpick.pull.failures import KEPT, MANY, HubError, host_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,10 +33,10 @@ def check_line() -> None:
     """Check that asking is allowed.
 
     Raises:
-        LineError: HF_HUB_OFFLINE is set.
+        HubError: HF_HUB_OFFLINE is set.
     """
     if offline():
-        raise LineError(
+        raise HubError(
             "HF_HUB_OFFLINE is set, and this file is not here.",
             hint="Unset HF_HUB_OFFLINE to fetch it; qwenpick list shows what is here.",
             unreachable=True,
@@ -47,7 +47,7 @@ def ask(client: httpx2.Client, url: str, *, what: str, headers: dict[str, str]) 
     """Get a JSON document.
 
     Raises:
-        LineError: By its cause.
+        HubError: By its cause.
     """
     check_line()
     try:
@@ -78,7 +78,7 @@ def stream(
         span: The offset, and the length of the whole file.
 
     Raises:
-        LineError: By its cause; nothing of an answer that is not the file is given.
+        HubError: By its cause; nothing of an answer that is not the file is given.
     """
     offset, total = span
     asked = headers | {"Accept-Encoding": "identity"}
@@ -99,7 +99,7 @@ def stream(
         raise cause(error, url, what=what) from None
 
 
-def cause(error: Exception, url: str, *, what: str) -> LineError:
+def cause(error: Exception, url: str, *, what: str) -> HubError:
     """Say what a failed exchange failed from."""
     answer = getattr(error, "response", None)
     if answer is not None and (
@@ -111,35 +111,35 @@ def cause(error: Exception, url: str, *, what: str) -> LineError:
     return _failed(error, host_of(url), what)
 
 
-def _failed(error: Exception, host: str, what: str) -> LineError:
-    if isinstance(error, LineError):
+def _failed(error: Exception, host: str, what: str) -> HubError:
+    if isinstance(error, HubError):
         return error
     if isinstance(error, httpx2.TooManyRedirects):
-        return LineError(
+        return HubError(
             f"{host} sends us in a circle (too many redirects).",
             hint="Check HF_ENDPOINT: is it a hub's address?",
         )
     if isinstance(error, httpx2.ReadTimeout):
-        return LineError(
+        return HubError(
             f"{host} has gone silent: no byte for {stall_seconds():.0f} s.",
             hint=KEPT,
             retries=1,
             wait=0.0,
         )
     if isinstance(error, httpx2.HTTPError):
-        return LineError(f"The line to {host} broke.", hint=KEPT, retries=MANY)
-    return LineError(
+        return HubError(f"The line to {host} broke.", hint=KEPT, retries=MANY)
+    return HubError(
         f"{host} does not speak as a hub does about {what}.",
         hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
     )
 
 
-def _unreached(error: Exception, url: str) -> LineError:
+def _unreached(error: Exception, url: str) -> HubError:
     host = host_of(url)
     proxy = getproxies().get(url.partition(":")[0])
     reasons = list(_reasons(error))
     if any(isinstance(reason, ssl.SSLError) for reason in reasons):
-        return LineError(
+        return HubError(
             f"The certificate of {host} can't be trusted.",
             hint="Behind a company's proxy: set SSL_CERT_FILE to its certificate.",
         )
@@ -163,7 +163,7 @@ def _unreached(error: Exception, url: str) -> LineError:
         )
     else:
         message, hint = f"There is no way to {host}: is the network up?", "Check the network."
-    return LineError(message, hint=hint, unreachable=True)
+    return HubError(message, hint=hint, unreachable=True)
 
 
 def _reasons(error: BaseException) -> Iterator[BaseException]:

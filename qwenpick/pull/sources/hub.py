@@ -16,7 +16,7 @@ from huggingface_hub.utils._headers import build_hf_headers
 
 from qwenpick import __version__
 from qwenpick.pull import failures
-from qwenpick.pull.failures import LineError, host_of
+from qwenpick.pull.failures import HubError, host_of
 from qwenpick.pull.plan import RemoteFile
 from qwenpick.pull.sources import http
 
@@ -86,7 +86,7 @@ class Hub:
             self._fail(error, f"{repo}/{name}")
         etag = facts.etag or ""
         if not re.fullmatch(r"[\w.-]{1,128}", etag) or not facts.commit_hash:
-            raise LineError(
+            raise HubError(
                 f"{host_of(url)} does not answer as a hub does: no commit or etag.",
                 hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
             )
@@ -102,7 +102,7 @@ class Hub:
     def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """Give a file's bytes from *offset* on: from the chunk store where it is kept there."""
         if file.bytes is None:
-            raise LineError(f"The hub does not say how long {file.name} is.", hint="Try a mirror.")
+            raise HubError(f"The hub does not say how long {file.name} is.", hint="Try a mirror.")
         if file.chunks and self._chunked:
             return self._from_chunks(repo, file, file.chunks, offset)
         return http.stream(
@@ -123,10 +123,10 @@ class Hub:
             for piece in xet.stream(door, name, (offset, file.bytes or 0)):
                 came = True
                 yield piece
-        except LineError:
+        except HubError:
             self._chunked = came
             then = "" if came else " Going on over plain HTTP."
-            raise LineError(
+            raise HubError(
                 f"The hub's chunk store (xet) broke off.{then}",
                 hint=f"Set HF_HUB_DISABLE_XET=1 to go without it. {failures.KEPT}",
                 retries=failures.MANY,

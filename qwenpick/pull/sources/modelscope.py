@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from qwenpick.pull.failures import LineError, host_of
+from qwenpick.pull.failures import HubError, host_of
 from qwenpick.pull.plan import RemoteFile
 from qwenpick.pull.sources import http
 
@@ -47,7 +47,7 @@ class ModelScope:
                     bytes=int(entry["Size"]),
                     sha256=sha256,
                 )
-        raise LineError(
+        raise HubError(
             f"{host_of(self._endpoint)} has no {repo}/{name}.", hint="Try it from --source hf."
         )
 

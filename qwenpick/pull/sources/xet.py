@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import hf_xet
 from msgspec import Struct
 
-from qwenpick.pull.failures import LineError
+from qwenpick.pull.failures import HubError
 from qwenpick.pull.sources.http import CONNECT_SECONDS, stall_seconds
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def stream(door: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]
         span: The offset, and the length of the whole file.
 
     Raises:
-        LineError: The store can't be used, or broke off.
+        HubError: The store can't be used, or broke off.
     """
     pool = ThreadPoolExecutor(_AHEAD)
     session = None
@@ -59,7 +59,7 @@ def stream(door: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]
         )
         yield from _in_order(pool, group, hf_xet.XetFileInfo(name, span[1]), span)
     except (OSError, RuntimeError, ValueError, WaitedTooLong):
-        raise LineError("The hub's chunk store (xet) broke off.", hint="Try again.") from None
+        raise HubError("The hub's chunk store (xet) broke off.", hint="Try again.") from None
     finally:
         # Threads that wait for the line hold the process up, unless the session ends first.
         if session:
