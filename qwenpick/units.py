@@ -14,6 +14,10 @@ _FACTORS = {
     "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
 }  # fmt: skip
 _WHOLE_FROM = 9.95  # tokens per second; from here on it rounds to a whole number
+_SHOWN = 40
+"""Letters of what was typed that an error repeats."""
+_LARGEST = 1 << 60
+"""Bytes; no machine is near it, and sums of such sizes stay whole numbers of 64 bits."""
 CONTEXT_STEP = 256  # llama.cpp pads n_ctx to it (llama-context.cpp: GGML_PAD(n_ctx, 256))
 
 
@@ -21,35 +25,45 @@ def parse_memory(text: str) -> int:
     """Read a memory size: `6G` and `6GiB` are 6 x 2^30 bytes, `6GB` is 6 x 10^9.
 
     Raises:
-        UsageError: The text is no size, has no unit, or is not above zero.
+        UsageError: The text is no size, has no unit, or is not from 1 byte to 2^60.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt](?:i?b)?)?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt](?:i?b)?)?\s*", text, re.IGNORECASE)
     if not match:
-        raise UsageError(f"{text!r} is not a memory size.", hint="Write it as 6G, 6GB or 512M.")
+        raise UsageError(
+            f"{_short(text)} is not a memory size.", hint="Write it as 6G, 6GB or 512M."
+        )
     number, unit = match.groups()
     if not unit:
         raise UsageError(
-            f"{text!r} has no unit.", hint=f"Write it as {number}G (2^30 bytes) or {number}GB."
+            f"{_short(text)} has no unit.",
+            hint=f"Write it as {number[:20]}G (2^30 bytes) or {number[:20]}GB.",
         )
-    size = int(float(number) * _FACTORS[unit.upper()])
-    if size < 1:
-        raise UsageError(f"{text!r} is no memory at all.", hint="Write it as 6G, 6GB or 512M.")
-    return size
+    size = float(number) * _FACTORS[unit.upper()]
+    if not 1 <= size <= _LARGEST:
+        raise UsageError(
+            f"{_short(text)} is not a possible memory size.", hint="Write it as 6G, 6GB or 512M."
+        )
+    return int(size)
 
 
 def parse_context(text: str) -> int:
     """Read a context: `8192`, or `8k` for 8,192; rounded up to a multiple of 256.
 
     Raises:
-        UsageError: The text is no context, or is not above zero.
+        UsageError: The text is no context, or is not from 1 to 10^9.
     """
-    match = re.fullmatch(r"\s*(\d+)\s*(k?)\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*(k?)\s*", text, re.IGNORECASE)
     tokens = int(match[1]) * (KIB if match[2] else 1) if match else 0
     if tokens < 1:
         raise UsageError(
-            f"{text!r} is not a context.", hint="Write it in tokens: 8192, or 8k for 8,192."
+            f"{_short(text)} is not a possible context length.",
+            hint="Write it in tokens: 8192, or 8k for 8,192.",
         )
     return -(-tokens // CONTEXT_STEP) * CONTEXT_STEP
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
 
 
 def memory(size: int) -> str:

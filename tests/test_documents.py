@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import multiprocessing
 import os
 import resource
 import stat
@@ -13,7 +15,10 @@ import msgspec
 import pytest
 
 from qwenpick import files
+from qwenpick.cli.main import main
 from qwenpick.errors import UsageError
+from qwenpick.hardware import measurements
+from qwenpick.hardware.machine import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,3 +194,173 @@ def test_a_home_that_cannot_be_one_is_named(
     monkeypatch.setenv("QWENPICK_HOME", value)
     with pytest.raises(UsageError, match=f"QWENPICK_HOME=.*{problem}"):
         files.home()
+
+
+DEEP = "[" * 100_000
+MACHINE = """{"os": "Linux", "arch": "x86_64", "cpu": {"name": null, "physical_cores": 4,
+ "usable_threads": 4}, "memory": {"total": 16000000000, "available": 12000000000},
+ "disk": {"path": "/", "free": null}, "engine": {"installed": false}}"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_machine_file_may_come_from_powershell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    path = tmp_path / "machine.json"
+    path.write_bytes(MACHINE.encode(encoding))
+    assert main(["recommend", "--json", "--machine", str(path)]) == 0
+    found = json.loads(capsys.readouterr().out)["machine"]
+    assert found["memory"]["available"] == 12_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("document", "place"),
+    [
+        (MACHINE.replace("12000000000", str(10**30)), "$.memory.available"),
+        (MACHINE.replace("12000000000", "1e400"), "$.memory.available"),
+        (MACHINE.replace("4}", "0}"), "$.cpu.usable_threads"),
+        (MACHINE.replace("null", "5"), "$.cpu.name"),
+        (MACHINE[:-1] + ', "gpus": {}}', "$.gpus"),
+        (MACHINE[:-1] + f', "notes": {DEEP}}}', "machine.json"),
+        (DEEP, "machine.json"),
+        ("[]", "machine.json"),
+    ],
+)
+def test_a_machine_that_none_can_be_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], document: str, place: str
+) -> None:
+    path = tmp_path / "machine.json"
+    path.write_text(document, encoding="utf-8")
+    assert main(["recommend", "--machine", str(path)]) == 2
+    output = capsys.readouterr()
+    assert not output.out
+    assert place in output.err
+    assert output.err.endswith("probe --json > machine.json\n")
+    assert output.err.count("\n") == 2
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", ".", "pipe", "n" * 300])
+def test_what_is_no_file_is_no_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert main(["recommend", "--machine", str(tmp_path / name)]) == 2
+    assert "Cannot read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [DEEP, "{", "[5]", '[{"model_file": 5}]', "{}", "\0"])
+@pytest.mark.parametrize("name", ["measurements.json", "catalog.json"])
+def test_a_broken_file_of_our_own_counts_as_none(
+    capsys: pytest.CaptureFixture[str], name: str, text: str
+) -> None:
+    assert main(["recommend", "--json", "--ram", "8G"]) == 0
+    without = json.loads(capsys.readouterr().out)["pick"]
+    files.write(files.home() / name, text.encode())
+    assert main(["recommend", "--json", "--ram", "8G"]) == 0
+    assert json.loads(capsys.readouterr().out)["pick"] == without
+
+
+def _measurement(name: str, rate: float = 5.0) -> Measurement:
+    return Measurement(
+        model_file=name, size=None, quant=None, weights_bytes=1, threads=1, repack=False,
+        gpu_layers=0, prompt_rate=None, decode_rate=rate, memory_bandwidth_bytes_per_second=None,
+        engine_version=None, taken="2026-11-27",
+    )  # fmt: skip
+
+
+def _measure(first: int) -> None:
+    for number in range(first, first + 10):
+        measurements.keep(_measurement(f"{number}.gguf"))
+
+
+def test_what_two_processes_measure_is_kept_of_both() -> None:
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=_measure, args=(first,)) for first in (0, 10)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert {one.model_file for one in measurements.load()} == {f"{n}.gguf" for n in range(20)}
+
+
+def test_a_broken_measurement_does_not_stop_the_others() -> None:
+    measurements.keep(_measurement("good.gguf"))
+    path = files.home() / "measurements.json"
+    path.write_bytes(path.read_bytes().replace(b"[", b'[{"model_file": 5},', 1))
+    measurements.keep(_measurement("good.gguf", rate=9.0), weight=0.5)
+    assert [(one.model_file, one.decode_rate) for one in measurements.load()] == [("good.gguf", 7)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("think = 5", "[chat] think: '5' is not true or false"),
+        ("seed = inf", "[chat] seed: --seed cannot be 'inf'"),
+        ("seed = 1.5", "[chat] seed"),
+        ("temperature = nan", "[chat] temperature"),
+        ("top-p = 1.5", "[chat] top-p"),
+        ("stop = [5, {}]", "[chat] stop: '{}' is not a text"),
+        ("image = true", "[chat] image: 'True' is not a text"),
+        ("threads = 0", "0 is not in the range"),
+        ("threads = 2.5", "[chat] threads: '2.5' is not a whole number"),
+        ('threads = "many"', "[chat] threads"),
+        ("max-tokens = 1970-01-01", "[chat] max-tokens"),
+        ("[chat.stop]", "[chat] stop: '{}' is not a text"),
+        ("lunch = 1", "[chat] lunch: no such option"),
+        ('context = "far"', "[chat] context: 'far' is not a possible context"),
+        ("ubatch = 77", "[chat] ubatch: --ubatch 77"),
+        ('mode = "poetry"', "[chat] mode: "),
+        ("stop = " + "[" * 5000, "nested too deeply"),
+        ("a." * 20_000 + "a = 1", "nested too deeply"),
+        ("[" + "a." * 20_000 + "a]", "nested too deeply"),
+        ("seed = " + "9" * 5000, "config.toml"),
+        ("threads = ", "config.toml"),
+        ('system = "' + "x" * 300_000 + '"', "more than 262,144 bytes"),
+    ],
+)
+def test_a_wrong_value_in_the_config_is_named_with_file_table_and_key(
+    capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    path = files.home() / "config.toml"
+    files.write(path, f"[chat]\n{text}\n".encode())
+    assert main(["chat", "-p", "hello"]) == 2
+    first = capsys.readouterr().err.splitlines()[0]
+    assert str(path) in first
+    assert said in first
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_config_file_may_have_a_byte_order_mark(
+    capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
+    text = '[recommend]\nram = "6G" # as a.b.c says\nfor = "server"\n'
+    files.write(files.home() / "config.toml", text.encode(encoding))
+    assert main(["recommend", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wish"]["use"] == "server"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recommend", "--context", "9" * 24],
+        ["recommend", "--context", "9" * 5000],
+        ["recommend", "--ram", "9" * 20 + "G"],
+        ["recommend", "--ram", "9" * 5000 + "G"],
+        ["recommend", "--vram", "0.1e9G"],
+        ["recommend", "--min-speed", "nan"],
+        *(
+            ["chat", "-p", "hello", option, value]
+            for option in ("--temperature", "--top-p", "--min-p", "--presence-penalty")
+            for value in ("nan", "inf", "-inf", "3", "x")
+        ),
+        ["chat", "-p", "hello", "--top-k", "1e3"],
+        ["chat", "-p", "hello", "--top-k", "9" * 30],
+        ["chat", "-p", "hello", "--seed", str(2**32 - 1)],
+        ["chat", "-p", "hello", "--seed", "9" * 5000],
+    ],
+)
+def test_a_number_that_none_can_be_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(words) == 2
+    assert len(capsys.readouterr().err) < 300

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import convert
 
 from qwenpick.cli.main import main
 from qwenpick.hardware.machine import Machine
@@ -39,7 +40,7 @@ def test_the_document_has_the_contracts_keys(capsys: pytest.CaptureFixture[str])
     assert 1 <= found["cpu"]["usable_threads"] <= (os.cpu_count() or 1)
     assert found["engine"]["installed"]
     assert "cpu" in found["engine"]["backends"]
-    assert Machine.from_json(found) == Machine.from_json(json.loads(json.dumps(found)))
+    assert convert(found, Machine) == convert(json.loads(json.dumps(found)), Machine)
 
 
 def test_the_page_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +94,7 @@ def test_a_machine_file_is_a_probe_and_says_where_it_is_from(
     document = json.loads(path.read_text())
     source = document.pop("source")
     assert source.startswith(("Imagined, after: ", "Real: "))
-    assert {"schema": 1} | Machine.from_json(document).to_json() == json.loads(
+    assert {"schema": 1} | convert(document, Machine).to_json() == json.loads(
         json.dumps(document), object_hook=_tuples
     )
     assert main(["recommend", "--machine", str(path), "--json"]) == 0

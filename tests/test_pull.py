@@ -227,11 +227,14 @@ def test_the_catalogue_is_refreshed_from_the_hub(
 ) -> None:
     table = json.loads(pulling.table(tmp_path / "t.json", size=9, sha256=None).read_text())
     table["sizes"] = {"0.8b": table["sizes"]["0.8b"]}
-    table["sizes"]["0.8b"]["files"] = {"Q4_K_M": {"bytes": 9, "exact": False}}
+    files = {quant: {"bytes": 9, "exact": False} for quant in ("Q4_K_M", "Q8_0")}
+    table["sizes"]["0.8b"]["files"] = files
+    table["divergence"]["size"] = "0.8b"
+    hub.add(REPO, hub.files[REPO][FILE], FILE.replace("Q4_K_M", "Q8_0"))
     (tmp_path / "t.json").write_text(json.dumps(table), encoding="utf-8")
     monkeypatch.setenv("QWENPICK_CATALOG", str(tmp_path / "t.json"))
     assert main(["pull", "--refresh"]) == 0
-    assert "1 files" in capsys.readouterr().err
+    assert "2 files" in capsys.readouterr().err
     from qwenpick.catalog.table import load
 
     file = load().models[0].files[0]

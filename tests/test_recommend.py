@@ -177,8 +177,8 @@ def test_a_machine_file_is_read_and_flags_override_it(
     [
         (["--ram", "lots"], "not a memory size"),
         (["--ram", "8"], "no unit"),
-        (["--ram", "0G"], "no memory"),
-        (["--context", "0"], "not a context"),
+        (["--ram", "0G"], "not a possible memory"),
+        (["--context", "0"], "not a possible context"),
         (["--context", "10000000"], "more than the models can take"),
         (["--for", "lunch"], "no use"),
         (["--size", "7b"], "no size"),
@@ -189,7 +189,7 @@ def test_a_machine_file_is_read_and_flags_override_it(
         (["--kv-type", "f32"], "no type of KV cache"),
         (["--ubatch", "17"], "not offered"),
         (["--min-speed", "nan"], "no speed"),
-        (["--machine", "/nowhere.json"], "can't be read"),
+        (["--machine", "/nowhere.json"], "Cannot read"),
         (["--plot", "picture.bmp"], "neither .svg nor .png"),
         (["--nonsense"], "No such option"),
     ],
@@ -231,11 +231,22 @@ def test_the_guide_marks_one_row(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda table: table.pop("sizes"), "'sizes' is missing"),
-        (lambda table: table["sizes"]["4b"]["files"]["Q8_0"].update(bytes=-1), "4b Q8_0"),
-        (lambda table: table["sizes"]["4b"].update(repo="../x"), "no repository"),
+        (lambda table: table.pop("sizes"), "required field `sizes`"),
+        (
+            lambda table: table["sizes"]["4b"]["files"]["Q8_0"].update(bytes=-1),
+            "`int` >= 1 at `$.sizes",
+        ),
+        (lambda table: table["sizes"]["4b"].update(repo="../x"), "at `$.sizes[...].repo`"),
         (lambda table: table["sizes"]["4b"].update(file_pattern="../{quant}"), "no file name"),
         (lambda table: table["benchmarks"].pop("MMLU-Pro"), "MMLU-Pro"),
+        (lambda table: table["divergence"].update(size="27b"), "divergence.size is '27b'"),
+        (lambda table: table["divergence"].update(row="none"), "divergence.row is 'none'"),
+        (lambda table: table["sizes"]["9b"].update(files={"Q8_0": {"bytes": 9}}), "two files"),
+        (lambda table: table["speed"].pop("cpu"), "speed lacks cpu"),
+        (lambda table: table["uses"].pop("vision"), "uses lacks vision"),
+        (lambda table: table["sizes"]["4b"]["arch"].update(layers=10**15), "arch.layers`"),
+        (lambda table: table["sizes"]["4b"]["sampling"].pop("thinking"), "needs thinking"),
+        (lambda table: table["prompt_tokens_per_second"].append(["a"]), "length 4"),
     ],
 )
 def test_a_broken_table_is_a_clear_error(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from qwenpick.engine.bindings import version
 from qwenpick.hardware import measurements
 from qwenpick.hardware.machine import Measurement
@@ -52,19 +50,7 @@ def keep(  # noqa: PLR0913 - the parts of one record
         engine_version=version(),
         taken=dt.datetime.now().astimezone().date().isoformat(),
     )
-    before = next((one for one in measurements.load() if one.key == record.key), record)
-    measurements.keep(
-        replace(
-            record,
-            prompt_rate=_moved(before.prompt_rate, record.prompt_rate, weight),
-            decode_rate=_moved(before.decode_rate, record.decode_rate, weight),
-            memory_bandwidth_bytes_per_second=bandwidth or before.memory_bandwidth_bytes_per_second,
-        )
-    )
-
-
-def _moved(before: float | None, now: float | None, weight: float) -> float | None:
-    return now * weight + before * (1 - weight) if before and now else now or before
+    measurements.keep(record, weight=weight)
 
 
 def of_turn(turn: Turn) -> tuple[float | None, float | None]:

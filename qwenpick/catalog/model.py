@@ -5,12 +5,21 @@ Facts are the same for the catalogue's sizes and for any GGUF whose header was r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Count = Annotated[int, Meta(ge=0, le=1 << 31)]
+Some = Annotated[int, Meta(ge=1, le=1 << 31)]
+"""A count that something is divided by."""
+Bytes = Annotated[int, Meta(ge=1, le=1 << 50)]
+Parameters = Annotated[int, Meta(ge=0, le=1 << 50)]
+Positive = Annotated[float, Meta(gt=0, le=1e18)]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{64}\Z")]
+Layers = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class Architecture(Struct, frozen=True, kw_only=True):
@@ -20,24 +29,24 @@ class Architecture(Struct, frozen=True, kw_only=True):
     `layers` with a recurrent state; in any other model every layer has a KV cache.
     """
 
-    hidden: int
-    layers: int
-    full_attention_layers: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    ffn: int
-    vocab: int
-    context: int
+    hidden: Some
+    layers: Layers
+    full_attention_layers: Count
+    heads: Some
+    kv_heads: Some
+    head_dim: Some
+    ffn: Some
+    vocab: Some
+    context: Some
     tied_embeddings: bool = True
-    linear_key_heads: int = 0
-    linear_value_heads: int = 0
-    linear_key_dim: int = 0
-    linear_value_dim: int = 0
-    linear_conv_kernel: int = 0
-    mtp_layers: int = 0
+    linear_key_heads: Count = 0
+    linear_value_heads: Count = 0
+    linear_key_dim: Count = 0
+    linear_value_dim: Count = 0
+    linear_conv_kernel: Count = 0
+    mtp_layers: Count = 0
     """Layers of the multi-token-prediction block that the *file* carries."""
-    text_params: int = 0
+    text_params: Parameters = 0
     """Parameters of the text model, 0 where they were not counted."""
 
     @property
@@ -67,22 +76,13 @@ class Projector(Struct, frozen=True, kw_only=True):
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
-    """Sampling values, as a model's makers give them."""
+    """Sampling values, as a model's makers give them; `bounds.py` has what they may be."""
 
     temperature: float
     top_p: float
     top_k: int
     min_p: float
     presence_penalty: float
-
-
-class Alternative(Struct, frozen=True, kw_only=True):
-    """The same size from another repository: files that carry the MTP block."""
-
-    repo: str
-    revision: str
-    mtp: bool
-    files: tuple[WeightsFile, ...]
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -102,7 +102,6 @@ class Model(Struct, frozen=True, kw_only=True):
     thinking_default: bool
     scores: Mapping[str, float]
     """Benchmark to score: BF16, thinking; names ending in NT are without thinking."""
-    alternatives: tuple[Alternative, ...] = ()
 
     def file(self, quant: str) -> WeightsFile | None:
         """Find the file of a quantisation, in any case of letters."""
@@ -123,10 +122,10 @@ class ReferenceRate(Struct, frozen=True, kw_only=True):
 class Calibration(Struct, frozen=True, kw_only=True):
     """What a kind of device reaches: see pick/speed.py."""
 
-    efficiency: float
+    efficiency: Positive
     """Share of the bandwidth on its data sheet that reading weights reaches."""
-    seconds_per_layer: float
-    bandwidth: float | None = None
+    seconds_per_layer: Annotated[float, Meta(ge=0, le=1)]
+    bandwidth: Positive | None = None
     """Bytes per second where a machine's own are unknown; of processors only."""
 
 

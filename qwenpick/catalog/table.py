@@ -5,29 +5,202 @@ Everything is checked here, so that the rooms behind can take it as it is.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from msgspec.structs import fields
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from qwenpick import files
+from qwenpick.catalog.bounds import BOUNDS
 from qwenpick.catalog.model import (
-    Alternative,
     Architecture,
+    Bytes,
     Calibration,
     Catalog,
     Model,
+    Positive,
     Projector,
     ReferenceRate,
     Sampling,
+    Sha256,
+    Some,
     WeightsFile,
 )
 from qwenpick.catalog.refreshed import overlaid
-from qwenpick.errors import CatalogError
+from qwenpick.errors import CatalogError, UsageError
 
 PACKAGED = Path(__file__).with_name("table.json")
+
+_USES = {"chat", "agent", "server", "mobile", "iot", "max-performance", "vision"}
+Repo = Annotated[str, Meta(pattern=r"\A\w[\w.-]*/\w[\w.-]*\Z")]
+Rate = Positive | Annotated[list[Positive], Meta(min_length=2, max_length=2)]
+"""Tokens per second, or the lowest and the highest that were seen. A list: msgspec 0.22 crashes
+on a union of a bounded number and a tuple of fixed length."""
+_Row = tuple[str, str, str, Rate]
+"""Machine, size, quantisation, rate."""
+
+
+class _Weights(Struct, frozen=True):
+    bytes: Bytes
+    exact: bool = True
+    sha256: Sha256 | None = None
+
+
+class _Mmproj(Struct, frozen=True):
+    file: str
+    bytes: Bytes
+    sha256: Sha256 | None = None
+    hidden: Some | None = None
+    ffn: Some | None = None
+    layers: Some | None = None
+
+    def __post_init__(self) -> None:
+        _check_name(self.file)
+
+    def projector(self) -> Projector:
+        seen = self.hidden and self.ffn and self.layers
+        return Projector(
+            name=self.file,
+            bytes=self.bytes,
+            shape=(self.hidden, self.ffn, self.layers) if seen else None,  # type: ignore[arg-type]  # none is None
+            sha256=self.sha256 and self.sha256.casefold(),
+        )
+
+
+class _Size(Struct, frozen=True):
+    arch: Architecture
+    repo: Repo
+    revision: str
+    file_pattern: str
+    files: Annotated[dict[str, _Weights], Meta(min_length=1)]
+    sampling: dict[str, Sampling]
+    thinking_default: bool
+    mmproj: _Mmproj | None = None
+    modelscope_repo: Repo | None = None
+    modelscope_revision: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in (self.revision, self.modelscope_revision, *map(self.file_name, self.files)):
+            if name is not None:
+                _check_name(name)
+        if not {"thinking", "no_thinking"} <= self.sampling.keys():
+            raise ValueError("sampling needs thinking and no_thinking")
+        for mode, values in self.sampling.items():
+            for name in Sampling.__struct_fields__:
+                low, high = BOUNDS[name]
+                if not low <= getattr(values, name) <= high:
+                    raise ValueError(f"sampling.{mode}.{name} is not from {low:g} to {high:g}")
+
+    def file_name(self, quant: str) -> str:
+        return self.file_pattern.replace("{quant}", quant)
+
+    def model(self, size: str, scores: dict[str, float]) -> Model:
+        """Give it as a fact.
+
+        `mtp_layers` is 0, since the listed files leave that block out. Parameters that nobody
+        counted are taken from the largest file, as if it had 16 bits for each.
+        """
+        largest = max(file.bytes for file in self.files.values())
+        params = self.arch.text_params or largest // 2 or 1
+        return Model(
+            size=size,
+            name=f"Qwen3.5-{size.upper()}",
+            repo=self.repo,
+            revision=self.revision,
+            modelscope_repo=self.modelscope_repo,
+            modelscope_revision=self.modelscope_revision,
+            architecture=replace(self.arch, mtp_layers=0, text_params=params),
+            files=tuple(
+                WeightsFile(
+                    quant=quant,
+                    name=self.file_name(quant),
+                    bytes=file.bytes,
+                    bytes_exact=file.exact,
+                    sha256=file.sha256 and file.sha256.casefold(),
+                )
+                for quant, file in self.files.items()
+            ),
+            projector=self.mmproj.projector() if self.mmproj else None,
+            sampling=self.sampling,
+            thinking_default=self.thinking_default,
+            scores=scores,
+        )
+
+
+class _Use(Struct, frozen=True):
+    benchmark: str
+
+
+class _Divergence(Struct, frozen=True):
+    size: str
+    row: str
+
+
+class _BothModes(Struct, frozen=True):
+    thinking: float
+    no_thinking: float
+
+
+class _Table(Struct, frozen=True):
+    """The document, as docs/pull.md describes it."""
+
+    sizes: Annotated[dict[str, _Size], Meta(min_length=1)]
+    uses: dict[str, _Use]
+    benchmarks: dict[str, dict[str, float | _BothModes]]
+    divergence: _Divergence
+    quantisation: dict[str, dict[str, Positive]]
+    speed: dict[str, Calibration]
+    decode_tokens_per_second: tuple[_Row, ...]
+    prompt_tokens_per_second: tuple[_Row, ...]
+
+    def __post_init__(self) -> None:
+        missing = {"cpu", "cuda", "metal"} - self.speed.keys()
+        if missing:
+            raise ValueError(f"speed lacks {', '.join(sorted(missing))}")
+        if missing := _USES - self.uses.keys():
+            raise ValueError(f"uses lacks {', '.join(sorted(missing))}")
+        measured = self.sizes.get(self.divergence.size)
+        if measured is None:
+            raise ValueError(f"divergence.size is {self.divergence.size!r}, which sizes lacks")
+        row = self.quantisation.get(self.divergence.row)
+        if row is None:
+            raise ValueError(f"divergence.row is {self.divergence.row!r}, which quantisation lacks")
+        if len(row.keys() & measured.files.keys()) < 2:  # noqa: PLR2004 - a line needs two points
+            raise ValueError(
+                f"quantisation {self.divergence.row!r} needs two files of {self.divergence.size}"
+            )
+        for size in self.sizes:
+            for use, entry in self.uses.items():
+                if entry.benchmark not in self.scores(size):
+                    raise ValueError(f"{size} has no {entry.benchmark} score, which {use} needs")
+
+    def scores(self, size: str) -> dict[str, float]:
+        """Give the scores of a size by benchmark; those without thinking have NT in their name."""
+        scores: dict[str, float] = {}
+        for benchmark, row in self.benchmarks.items():
+            score = row.get(size)
+            if isinstance(score, _BothModes):
+                scores[benchmark] = score.thinking
+                scores[f"{benchmark} NT"] = score.no_thinking
+            elif score is not None:
+                scores[benchmark] = score
+        return scores
+
+    def catalog(self) -> Catalog:
+        return Catalog(
+            models=tuple(
+                entry.model(size.casefold(), self.scores(size))
+                for size, entry in self.sizes.items()
+            ),
+            uses={use: entry.benchmark for use, entry in self.uses.items()},
+            divergence=self.quantisation[self.divergence.row],
+            divergence_size=self.divergence.size.casefold(),
+            speeds=self.speed,
+            decode_rates=tuple(map(_reference_rate, self.decode_tokens_per_second)),
+            prompt_rates=tuple(map(_reference_rate, self.prompt_tokens_per_second)),
+        )
 
 
 def load() -> Catalog:
@@ -37,177 +210,29 @@ def load() -> Catalog:
         CatalogError: It can't be read, or a part of it is missing or wrong.
     """
     path = Path(os.environ.get("QWENPICK_CATALOG") or PACKAGED)
+    hint = (
+        "Install qwenpick again: pip install --force-reinstall qwenpick"
+        if path == PACKAGED
+        else "Unset QWENPICK_CATALOG to use the packaged table."
+    )
     try:
-        return overlaid(_catalog(json.loads(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        problem = str(error)
-    except KeyError as error:
-        problem = f"{error.args[0]!r} is missing"
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        problem = str(error)
-    raise CatalogError(
-        f"The table of models {path} can't be used: {problem}.",
-        hint="Unset QWENPICK_CATALOG to use the packaged table."
-        if path != PACKAGED
-        else "Install qwenpick again: pip install --force-reinstall qwenpick",
-    )
+        table = files.document(path, _Table, what="the table of models")
+    except UsageError as error:
+        raise CatalogError(error.message, hint=hint) from None
+    return overlaid(table.catalog())
 
 
-def _catalog(table: dict[str, Any]) -> Catalog:
-    sizes: dict[str, Any] = table["sizes"]
-    if not sizes:
-        raise ValueError("it has no sizes")
-    scores = table["benchmarks"]
-    divergence = table["divergence"]
-    catalog = Catalog(
-        models=tuple(_model(size.casefold(), entry, scores) for size, entry in sizes.items()),
-        uses={use: str(entry["benchmark"]) for use, entry in table["uses"].items()},
-        divergence={
-            quant: _positive(value, quant)
-            for quant, value in table["quantisation"][divergence["row"]].items()
-        },
-        divergence_size=str(divergence["size"]),
-        speeds={kind: Calibration(**values) for kind, values in table["speed"].items()},
-        decode_rates=_rates(table["decode_tokens_per_second"]),
-        prompt_rates=_rates(table["prompt_tokens_per_second"]),
-    )
-    for model in catalog.models:
-        for use, benchmark in catalog.uses.items():
-            if benchmark not in model.scores:
-                raise ValueError(f"{model.size} has no {benchmark} score, which {use} needs")
-    return catalog
+def _reference_rate(row: _Row) -> ReferenceRate:
+    machine, size, quant, rate = row
+    low, high = rate if isinstance(rate, list) else (rate, rate)
+    return ReferenceRate(machine=machine, size=size, quant=quant, low=low, high=high)
 
 
-def _model(size: str, entry: dict[str, Any], scores: dict[str, Any]) -> Model:
-    projector = entry.get("mmproj")
-    return Model(
-        size=size,
-        name=f"Qwen3.5-{size.upper()}",
-        repo=_repo(entry["repo"]),
-        revision=str(entry["revision"]),
-        modelscope_repo=entry.get("modelscope_repo"),
-        modelscope_revision=entry.get("modelscope_revision"),
-        architecture=_architecture(entry["arch"], size),
-        files=_files(entry, size),
-        projector=Projector(
-            name=_file_name(projector["file"]),
-            bytes=_whole(projector["bytes"], "mmproj"),
-            shape=_seeing(projector),
-            sha256=_sha256(projector.get("sha256")),
-        )
-        if projector
-        else None,
-        sampling={
-            mode: Sampling(**{name: values[name] for name in Sampling.__struct_fields__})
-            for mode, values in entry["sampling"].items()
-        },
-        thinking_default=bool(entry["thinking_default"]),
-        scores=_scores(size, scores),
-        alternatives=tuple(
-            Alternative(
-                repo=_repo(other["repo"]),
-                revision=str(other["revision"]),
-                mtp=bool(other.get("mtp")),
-                files=_files(other, size),
-            )
-            for other in entry.get("alternatives", ())
-        ),
-    )
+def _check_name(name: str) -> None:
+    """Check a name of files or revisions, which are used as paths.
 
-
-def _seeing(projector: dict[str, Any]) -> tuple[int, int, int] | None:
-    """Read a projector's shape, which tables of before may lack."""
-    if "hidden" not in projector:
-        return None
-    hidden, ffn, layers = (
-        _whole(projector[name], "mmproj") for name in ("hidden", "ffn", "layers")
-    )
-    return hidden, ffn, layers
-
-
-def _architecture(entry: dict[str, Any], size: str) -> Architecture:
-    """Read a shape; `mtp_layers` stays 0, since the listed files leave that block out."""
-    values: dict[str, Any] = {}
-    for slot in fields(Architecture):
-        if slot.name == "mtp_layers" or (slot.name not in entry and not slot.required):
-            continue
-        value = entry[slot.name]
-        flag = slot.name == "tied_embeddings"
-        values[slot.name] = bool(value) if flag else _whole(value, f"{size} {slot.name}")
-    return Architecture(**values)
-
-
-def _files(entry: dict[str, Any], size: str) -> tuple[WeightsFile, ...]:
-    if not entry["files"]:
-        raise ValueError(f"{size} has no files")
-    return tuple(
-        WeightsFile(
-            quant=quant,
-            name=_file_name(entry["file_pattern"].format(quant=quant)),
-            bytes=_whole(file["bytes"], f"{size} {quant} bytes"),
-            bytes_exact=bool(file.get("exact", True)),
-            sha256=_sha256(file.get("sha256")),
-        )
-        for quant, file in entry["files"].items()
-    )
-
-
-def _scores(size: str, table: dict[str, Any]) -> dict[str, float]:
-    scores: dict[str, float] = {}
-    for benchmark, row in table.items():
-        score = row.get(size)
-        if isinstance(score, dict):
-            scores[benchmark] = float(score["thinking"])
-            scores[f"{benchmark} NT"] = float(score["no_thinking"])
-        elif score is not None:
-            scores[benchmark] = float(score)
-    return scores
-
-
-def _rates(rows: list[list[Any]]) -> tuple[ReferenceRate, ...]:
-    rates = []
-    for machine, size, quant, rate in rows:
-        low, high = rate if isinstance(rate, list) else (rate, rate)
-        rates.append(
-            ReferenceRate(
-                machine=machine,
-                size=size,
-                quant=quant,
-                low=_positive(low, machine),
-                high=_positive(high, machine),
-            )
-        )
-    return tuple(rates)
-
-
-def _whole(value: object, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{where} is {value!r}")
-    return value
-
-
-def _positive(value: object, where: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-        raise ValueError(f"{where} is {value!r}")
-    return float(value)
-
-
-def _repo(value: object) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", value):
-        raise ValueError(f"{value!r} is no repository (owner/name)")
-    return value
-
-
-def _file_name(value: object) -> str:
-    parts = value.split("/") if isinstance(value, str) else [""]
-    if "\\" in str(value) or any(part in {"", ".", ".."} for part in parts):
-        raise ValueError(f"{value!r} is no file name")
-    return str(value)
-
-
-def _sha256(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value.casefold()):
-        raise ValueError(f"{value!r} is no sha256")
-    return value.casefold()
+    Raises:
+        ValueError: It could leave its folder.
+    """
+    if "\\" in name or any(part in {"", ".", ".."} for part in name.split("/")):
+        raise ValueError(f"{name!r} is no file name")

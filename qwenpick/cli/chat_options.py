@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
+from qwenpick.catalog.bounds import sampling_value
 from qwenpick.cli.options import SettingsOptions
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolves it
@@ -16,19 +17,25 @@ from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolv
 MODES = ("general", "coding")
 
 
+def _sampling(name: str, help_text: str) -> Any:  # noqa: ANN401 - what typer.Option gives
+    """Make the option of a sampling setting: bounded as everywhere, NaN refused."""
+    option = f"--{name.replace('_', '-')}"
+
+    def read(value: str) -> float:
+        return sampling_value(name, value, called=option)
+
+    return typer.Option(option, metavar="X", parser=read, help=help_text)
+
+
 class SamplingOptions(Struct, frozen=True, kw_only=True):
     """Sampling values in place of the model's own."""
 
-    seed: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="The same seed, the same text.")
-    ] = None
-    temperature: Annotated[
-        float | None, typer.Option(min=0, max=100, metavar="X", help="0 is greedy.")
-    ] = None
-    top_p: Annotated[float | None, typer.Option(min=0, max=1, metavar="X")] = None
-    top_k: Annotated[int | None, typer.Option(min=0, metavar="N", help="0 is all.")] = None
-    min_p: Annotated[float | None, typer.Option(min=0, max=1, metavar="X")] = None
-    presence_penalty: Annotated[float | None, typer.Option(min=-2, max=2, metavar="X")] = None
+    seed: Annotated[int | None, _sampling("seed", "The same seed, the same text.")] = None
+    temperature: Annotated[float | None, _sampling("temperature", "0 to 2; 0 is greedy.")] = None
+    top_p: Annotated[float | None, _sampling("top_p", "0 to 1.")] = None
+    top_k: Annotated[int | None, _sampling("top_k", "0 is all.")] = None
+    min_p: Annotated[float | None, _sampling("min_p", "0 to 1.")] = None
+    presence_penalty: Annotated[float | None, _sampling("presence_penalty", "-2 to 2.")] = None
 
     def overrides(self) -> dict[str, float]:
         """Give those that were given."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli.config import defaults
+from qwenpick.cli import config
 from qwenpick.cli.output import drop_stdout
-from qwenpick.errors import QwenpickError
+from qwenpick.errors import QwenpickError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,16 +113,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows `qwenpick`; the process's own where None.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    settings = None
     try:
-        words = sys.argv[1:] if arguments is None else list(arguments)
+        settings = config.load(COMMANDS)
         group = typer.main.get_command(build_cli(words))
         code = group.main(
             args=words,
             prog_name="qwenpick",
             standalone_mode=False,
-            default_map=defaults(getattr(group, "commands", {}), known=COMMANDS),
+            default_map=settings.defaults(getattr(group, "commands", {})),
         )
         sys.stdout.flush()
+    except UsageError as error:
+        origin = settings.origin(error.message, "".join(words[:1])) if settings else ""
+        return _report(origin + error.message, error.hint, error.exit_code)
     except QwenpickError as error:
         return _report(error.message, error.hint, error.exit_code)
     except typer.TyperException as error:

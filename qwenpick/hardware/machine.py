@@ -6,23 +6,22 @@ second; what is not known is None and has a note, it is never invented.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct, ValidationError, convert, to_builtins
+from msgspec import Meta, Struct, to_builtins
 
-from qwenpick.errors import UsageError
-
-Bytes = Annotated[int, Meta(ge=0)]
-Rate = Annotated[float, Meta(ge=0)]
+Bytes = Annotated[int, Meta(ge=0, le=1 << 60)]
+Rate = Annotated[float, Meta(ge=0, le=1e18)]
 """Bytes per second, or tokens per second."""
+Cores = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 
 class Cpu(Struct, frozen=True, kw_only=True):
     """The processor, and how much of it this process may use."""
 
     name: str | None
-    physical_cores: int | None
-    usable_threads: int
+    physical_cores: Cores | None
+    usable_threads: Cores
     """Threads that help the engine: cores in the affinity mask and under the quota."""
     quota: Rate | None = None
     """CPU quota of the cgroup in cores, None without one."""
@@ -78,7 +77,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     arch: str
     cpu: Cpu
     memory: Memory
-    gpus: tuple[Gpu, ...] = ()
+    gpus: Annotated[tuple[Gpu, ...], Meta(max_length=64)] = ()
     disk: Disk
     engine: EngineBuild
     notes: tuple[str, ...] = ()
@@ -88,21 +87,6 @@ class Machine(Struct, frozen=True, kw_only=True):
         document: dict[str, Any] = to_builtins(self)
         return document
 
-    @classmethod
-    def from_json(cls, document: object) -> Self:
-        """Read the document of `probe --json`; `schema` and unknown keys are ignored.
-
-        Raises:
-            UsageError: A part is missing, or is not of its type.
-        """
-        try:
-            return convert(document, cls)
-        except ValidationError as error:
-            raise UsageError(
-                f"This is no machine file: {error}.",
-                hint="Make one with: qwenpick probe --json > machine.json",
-            ) from None
-
 
 class Measurement(Struct, frozen=True, kw_only=True):
     """What a model file reached here, in tokens per second."""
@@ -111,9 +95,9 @@ class Measurement(Struct, frozen=True, kw_only=True):
     size: str | None
     quant: str | None
     weights_bytes: Bytes
-    threads: int
+    threads: Cores
     repack: bool
-    gpu_layers: int
+    gpu_layers: Annotated[int, Meta(ge=0, le=1 << 20)]
     prompt_rate: Rate | None
     decode_rate: Rate | None
     memory_bandwidth_bytes_per_second: Rate | None

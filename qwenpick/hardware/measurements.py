@@ -1,16 +1,18 @@
-"""Rates that were measured on this machine: written by run/, read by all.
+"""Rates that were measured on this machine: written by `bench` and chats, read by all.
 
 One JSON file in qwenpick's home, newest last, one record for a model file and its settings.
 """
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from msgspec import to_builtins
+import msgspec
+from msgspec.structs import replace
 
-from qwenpick.files import home
+from qwenpick import files
+from qwenpick.errors import UsageError
 from qwenpick.hardware.machine import Measurement
 
 if TYPE_CHECKING:
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
 
 
 def load() -> tuple[Measurement, ...]:
-    """Read what was measured; a file that can't be read counts as none."""
+    """Read what was measured; a record, or a file, that can't be read counts as none."""
     try:
-        rows = json.loads(_path().read_text(encoding="utf-8"))
-        return tuple(Measurement(**row) for row in rows)
-    except (OSError, ValueError, TypeError):
+        rows = files.document(_path(), tuple[msgspec.Raw, ...], what="the measurements")
+    except UsageError:
         return ()
+    found = []
+    for row in rows:
+        with suppress(UsageError):
+            found.append(files.decode(bytes(row), Measurement, what="a measurement"))
+    return tuple(found)
 
 
 def bandwidth() -> float | None:
@@ -32,15 +38,33 @@ def bandwidth() -> float | None:
     return next((rate for rate in rates if rate), None)
 
 
-def keep(measurement: Measurement) -> None:
-    """Keep a measurement, in place of an older one of the same file and settings."""
-    rows = [one for one in load() if one.key != measurement.key]
-    path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps([to_builtins(one) for one in [*rows, measurement]], indent=1))
-    fresh.replace(path)
+def keep(record: Measurement, *, weight: float = 1.0) -> None:
+    """Save a measurement, in place of the older one of the same file and settings.
+
+    What is None in it is taken from the older one; with a *weight* below 1 the rates only move
+    that far from it.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with files.locked(_path()):
+        rows = load()
+        before = next((one for one in rows if one.key == record.key), record)
+        merged = replace(
+            record,
+            prompt_rate=_moved(before.prompt_rate, record.prompt_rate, weight),
+            decode_rate=_moved(before.decode_rate, record.decode_rate, weight),
+            memory_bandwidth_bytes_per_second=record.memory_bandwidth_bytes_per_second
+            or before.memory_bandwidth_bytes_per_second,
+        )
+        kept = [one for one in rows if one.key != record.key]
+        document = msgspec.json.encode([*kept, merged])
+        files.write(_path(), msgspec.json.format(document, indent=1))
+
+
+def _moved(before: float | None, now: float | None, weight: float) -> float | None:
+    return now * weight + before * (1 - weight) if before and now else now or before
 
 
 def _path() -> Path:
-    return home() / "measurements.json"
+    return files.home() / "measurements.json"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from qwenpick import files
 from qwenpick.hardware import measurements, system
 from qwenpick.hardware.cpu import cpu
 from qwenpick.hardware.engine_build import engine
@@ -15,6 +16,7 @@ from qwenpick.hardware.system_reader import SystemReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from qwenpick.hardware.machine import Cpu, Gpu, Memory
 
@@ -50,6 +52,20 @@ def probe(sources: SystemReader | None = None) -> Machine:
         disk=system.disk(sources),
         engine=build,
         notes=(*_memory_notes(sources, memory), *notes),
+    )
+
+
+def from_file(path: Path) -> Machine:
+    """Read the machine that `probe --json` wrote down, here or elsewhere.
+
+    Raises:
+        UsageError: It can't be read, or a part is missing or not of its type.
+    """
+    return files.document(
+        path,
+        Machine,
+        what="the machine file",
+        hint="Make one with: qwenpick probe --json > machine.json",
     )
 
 

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import json
 from itertools import product
 from pathlib import Path
 
 from qwenpick import units
 from qwenpick.catalog.table import load
-from qwenpick.hardware.machine import Machine
+from qwenpick.hardware.probe import from_file
 from qwenpick.pick.choose import Candidates, choose
 from qwenpick.pick.fit import PickInput
 from qwenpick.pick.request import USES, Request
@@ -26,7 +25,7 @@ def lines() -> list[str]:
     catalog = load()
     written = []
     for file in sorted(MACHINES.glob("*.json")):
-        machine = Machine.from_json(json.loads(file.read_text(encoding="utf-8")))
+        machine = from_file(file)
         for use, context in product(USES, CONTEXTS):
             wish = Request(use=use, context=context)
             question = PickInput(catalog=catalog, machine=machine, wish=wish)

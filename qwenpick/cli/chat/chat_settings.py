@@ -6,19 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from qwenpick.catalog.bounds import sampling_value
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from qwenpick.chat.generation_config import GenerationConfig
 
-_SAMPLING = {
-    "temperature": (0.0, 5.0),
-    "top-p": (0.0, 1.0),
-    "top-k": (0, 1000),
-    "min-p": (0.0, 1.0),
-    "presence-penalty": (-2.0, 2.0),
-}
-"""Names and bounds; a bound that is a whole number asks for one."""
+_SAMPLING = ("temperature", "top-p", "top-k", "min-p", "presence-penalty")
+_DIGITS = 9
 _LIMITS = ("max-tokens", "think-budget")
 SETTINGS = (*_SAMPLING, *_LIMITS, "stop", "seed", "mode", "show-thinking", "keys")
 _OFF = {"off", "none", "no", "false"}
@@ -36,7 +31,9 @@ def apply(manner: GenerationConfig, name: str, value: str) -> str:
     if name in _SAMPLING:
         key = name.replace("-", "_")
         others = {kept: number for kept, number in manner.overrides.items() if kept != key}
-        manner.overrides = others if value in _OFF else others | {key: _number(name, value)}
+        manner.overrides = (
+            others if value in _OFF else others | {key: sampling_value(key, value, called=name)}
+        )
     elif name in _LIMITS:
         limit = None if value in _OFF else _whole(name, value)
         changed: dict[str, Any] = {name.replace("-", "_"): limit}
@@ -44,7 +41,7 @@ def apply(manner: GenerationConfig, name: str, value: str) -> str:
     elif name == "stop":
         manner.limits = replace(manner.limits, stop=() if value in _OFF else (value,))
     elif name == "seed":
-        manner.seed = None if value in _OFF else _whole(name, value, least=0)
+        manner.seed = None if value in _OFF else int(sampling_value("seed", value, called="seed"))
     elif name == "mode":
         manner.mode = one_of(name, value, ("general", "coding"))
     else:
@@ -79,18 +76,7 @@ def _said(value: int | None) -> str:
     return "off" if value is None else f"{value:,}"
 
 
-def _number(name: str, value: str) -> float:
-    low, high = _SAMPLING[name]
-    try:
-        number = int(value) if isinstance(low, int) else float(value)
-    except ValueError:
-        number = float("nan")
-    if not low <= number <= high:
-        raise UsageError(f"{name} can't be {value!r}.", hint=f"It is {low:g} to {high:g}, or off.")
-    return number
-
-
-def _whole(name: str, value: str, *, least: int = 1) -> int:
-    if not value.isdecimal() or int(value) < least:
+def _whole(name: str, value: str) -> int:
+    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS and int(value)):
         raise UsageError(f"{name} can't be {value!r}.", hint="It is a whole number, or off.")
     return int(value)

@@ -62,12 +62,10 @@ def install(
     yes: Yes = False,
 ) -> None:
     """Install the build that fits this machine into this environment."""
-    from qwenpick.hardware.probe import probe
+    from qwenpick.hardware.probe import from_file, probe
 
     if machine_file is not None:
-        from qwenpick.cli.commands.cmd_recommend import read_machine
-
-        machine, dry_run = read_machine(machine_file), True
+        machine, dry_run = from_file(machine_file), True
     else:
         machine = probe()
     fits = fitting_here(machine)

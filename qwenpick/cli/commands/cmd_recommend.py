@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +18,6 @@ from qwenpick.pick.request import USES, Request, check_use
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
-    from qwenpick.hardware.machine import Machine
     from qwenpick.pick.fit import PickInput
     from qwenpick.pick.recommendation import Recommendation
 
@@ -78,11 +76,12 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
             UsageError: What was described can't be understood.
         """
         from qwenpick.hardware import measurements
+        from qwenpick.hardware.probe import from_file, probe
         from qwenpick.pick.fit import PickInput
 
         ram = units.parse_memory(self.ram) if self.ram is not None else None
         vram = units.parse_memory(self.vram) if self.vram is not None else None
-        machine = read_machine(self.machine) if self.machine else _probe()
+        machine = from_file(self.machine) if self.machine else probe()
         if ram or vram or self.gpu:
             from qwenpick.hardware.override import override
 
@@ -168,31 +167,9 @@ def recommend(
 
 def guide(as_json: Json = False) -> None:
     """Show the published table, with the row that this machine falls into."""
-    emit(GuideResult(row_for(_probe(), Request())), as_json=as_json)
-
-
-def _probe() -> Machine:
     from qwenpick.hardware.probe import probe
 
-    return probe()
-
-
-def read_machine(path: Path) -> Machine:
-    """Read a machine file, as `probe --json` writes it.
-
-    Raises:
-        UsageError: It can't be read, or is no machine file.
-    """
-    from qwenpick.hardware.machine import Machine
-
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"The machine file {path} can't be read: {error}.",
-            hint="Make one with: qwenpick probe --json > machine.json",
-        ) from None
-    return Machine.from_json(document)
+    emit(GuideResult(row_for(probe(), Request())), as_json=as_json)
 
 
 def _size(text: str | None, catalog: Catalog) -> str | None:
