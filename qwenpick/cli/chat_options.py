@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
-from qwenpick.catalog.bounds import sampling_value
+from qwenpick.catalog.bounds import BOUNDS, sampling_value
 from qwenpick.cli.options import SettingsOptions
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolves it
@@ -24,7 +24,8 @@ def _sampling(name: str, help_text: str) -> Any:  # noqa: ANN401 - what typer.Op
     def read(value: str) -> float:
         return sampling_value(name, value, called=option)
 
-    return typer.Option(option, metavar="X", parser=read, help=help_text)
+    metavar = "N" if isinstance(BOUNDS[name][0], int) else "X"
+    return typer.Option(option, metavar=metavar, parser=read, help=help_text)
 
 
 class SamplingOptions(Struct, frozen=True, kw_only=True):
