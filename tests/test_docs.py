@@ -1,0 +1,53 @@
+"""What the pages say of variables and files is what the sources read."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+NO_VARIABLES = {"CUDA", "FILE", "GET", "O_NONBLOCK", "PCI_BUS_ID", "PIL", "TRUE", "VULKAN", "YES"}
+"""Other words in capitals, in modules that read the environment."""
+READ_BY_LIBRARIES = {
+    "GOMP_SPINCOUNT", "HF_HUB_DISABLE_XET", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PATH",
+    "SSL_CERT_FILE",
+}  # fmt: skip
+
+
+@cache
+def sources() -> dict[Path, str]:
+    return {path: path.read_text(encoding="utf-8") for path in (ROOT / "qwenpick").rglob("*.py")}
+
+
+def strings(source: str) -> set[str]:
+    nodes = ast.walk(ast.parse(source))
+    constants = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return {value for value in constants if isinstance(value, str)}
+
+
+def test_every_variable_that_is_read_stands_in_the_page_and_the_other_way_round() -> None:
+    read = {
+        text
+        for source in sources().values()
+        if "environ" in source
+        for text in strings(source)
+        if re.fullmatch(r"_?[A-Z]+(_[A-Z0-9]+)*", text) and len(text) > 2
+    } | {"container"}
+    page = (DOCS / "environment.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`\$?(_?[A-Z]+(?:_[A-Z0-9]+)*|container)[`/]", page))
+    assert read - NO_VARIABLES - named == set()
+    assert named - read - READ_BY_LIBRARIES == set()
+
+
+def test_every_file_in_the_home_stands_in_the_page() -> None:
+    page = (DOCS / "environment.md").read_text(encoding="utf-8")
+    names = {
+        name
+        for source in sources().values()
+        for name in re.findall(r"(?<!Path\.)\bhome\(\) / \"([^\"]+)\"", source)
+    }
+    assert "measurements.json" in names
+    assert {name for name in names if f"`{name}" not in page} == set()
