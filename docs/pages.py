@@ -36,8 +36,8 @@ def every_help() -> str:
     from qwenpick.cli.main import COMMANDS
 
     sections = [block("--help")]
-    sections += [f"## {name}\n\n{block(name, '--help')}" for name in COMMANDS]
-    sections.append(f"## engine install\n\n{block('engine', 'install', '--help')}")
+    sections += [f"### {name}\n\n{block(name, '--help')}" for name in COMMANDS]
+    sections.append(f"### engine install\n\n{block('engine', 'install', '--help')}")
     return "\n\n".join(sections)
 
 
