@@ -9,8 +9,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-NO_VARIABLES = {"CUDA", "FILE", "GET", "O_NONBLOCK", "PCI_BUS_ID", "PIL", "TRUE", "VULKAN", "YES"}
-"""Other words in capitals, in modules that read the environment."""
+NO_VARIABLES = {
+    "CUDA",
+    "FILE",
+    "GGML_NO_BACKTRACE",
+    "GET",
+    "O_NONBLOCK",
+    "PCI_BUS_ID",
+    "PIL",
+    "TRUE",
+    "VULKAN",
+    "YES",
+}
+"""Other words in capitals in modules that read the environment, and what is set for children."""
 READ_BY_LIBRARIES = {
     "GOMP_SPINCOUNT", "HF_HUB_DISABLE_XET", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PATH",
     "SSL_CERT_FILE",
