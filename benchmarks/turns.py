@@ -1,7 +1,7 @@
 """How soon each turn starts: ours, llama_cpp.Llama, and llama.cpp's server code, interleaved.
 
     python benchmarks/turns.py [--model FILE] [--peer PYTHON] [--rounds N] [--out FILE]
-    python benchmarks/turns.py --from docs/measurements/turns.jsonl --doc docs/turns.md
+    python benchmarks/turns.py --from docs/measurements/turns.jsonl --doc docs/measurements/turns.md
     python benchmarks/turns.py --turns 300      memory over a long session, on a tiny file
 
 PYTHON is that of a venv with xllamacpp in it; without --peer one is made in a temporary folder.
