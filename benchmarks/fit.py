@@ -30,6 +30,7 @@ from record import fill, kept
 from qwenpick import units
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
+from qwenpick.pick.budget import Budget
 from qwenpick.pick.choose import Candidate, Candidates, choose
 from qwenpick.pick.fit import PickInput
 from qwenpick.pick.request import Request
@@ -129,8 +130,12 @@ def trial(candidate: Candidate, limit: int, folder: Path, rounds: int) -> Engine
 
 def picked(limit: int) -> tuple[Candidate, Candidate | None]:
     """Give the pick for a limit, and the nearest of the better ones that were called too big."""
-    wish = Request(use="max-performance", ram=limit)
-    question = PickInput(catalog=table.load(), machine=probe(), wish=wish)
+    question = PickInput(
+        catalog=table.load(),
+        machine=probe(),
+        wish=Request(use="max-performance"),
+        budget=Budget(host=limit),
+    )
     candidates = Candidates(question)
     pick = choose(candidates)
     if pick is None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from qwenpick.catalog.table import load
+from qwenpick.cli.pages import recommend_words as words
 from qwenpick.errors import NothingFitsError
 from qwenpick.hardware.machine import Cpu, Disk, EngineBuild, Gpu, Machine, Memory
+from qwenpick.pick.budget import budget_of
 from qwenpick.pick.choose import Candidate, Candidates, choose
 from qwenpick.pick.fit import PickInput
 from qwenpick.pick.recommendation import recommend
@@ -56,14 +58,18 @@ wishes = st.builds(
 sample = settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
+def ask(machine: Machine, wish: Request) -> PickInput:
+    return PickInput(catalog=CATALOG, machine=machine, wish=wish, budget=budget_of(machine))
+
+
 def pick(machine: Machine, wish: Request) -> Candidate | None:
-    return choose(Candidates(PickInput(catalog=CATALOG, machine=machine, wish=wish)))
+    return choose(Candidates(ask(machine, wish)))
 
 
 @sample
 @given(machines, wishes)
 def test_a_pick_is_within_the_budget_and_says_why(machine: Machine, wish: Request) -> None:
-    question = PickInput(catalog=CATALOG, machine=machine, wish=wish)
+    question = ask(machine, wish)
     if pick(machine, wish) is None:
         with pytest.raises(NothingFitsError, match=r"\w"):
             recommend(question)
@@ -75,8 +81,8 @@ def test_a_pick_is_within_the_budget_and_says_why(machine: Machine, wish: Reques
         assert used <= device.budget
     assert memory.total == memory.host + sum(used for _, used in memory.devices)
     assert min(used for _, used in [*memory.devices, ("", memory.host)]) >= 0
-    assert answer.reason
-    assert answer.agrees or answer.guide_note
+    assert answer.guide.departure is None or words.guide_note(answer)
+    assert words.reason(answer)
     assert wish.context in {None, answer.pick.settled.settings.context}
     layers = answer.pick.model.architecture.layers
     placed = answer.pick.settled.settings.gpu_layers
@@ -113,9 +119,7 @@ def test_a_longer_context_never_needs_less(machine: Machine, wish: Request) -> N
     totals = []
     for context in (4096, 8192, 65536):
         asked = replace(wish, context=context, kv_type="f16", ubatch=512)
-        candidates = Candidates(
-            PickInput(catalog=CATALOG, machine=replace(machine, gpus=()), wish=asked)
-        )
+        candidates = Candidates(ask(replace(machine, gpus=()), asked))
         model, file, score = candidates.files[0]
         totals.append(candidates.of(model, file, score).settled.memory.total)
     assert totals == sorted(totals)

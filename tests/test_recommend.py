@@ -94,7 +94,7 @@ def test_nothing_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recommend", "--ram", "200M"]) == 3
     said = capsys.readouterr()
     assert said.out == ""
-    assert "Nothing fits 200 MiB" in said.err
+    assert "Nothing fits in 200 MiB" in said.err
     assert "0.8B UD-IQ2_XXS" in said.err
     enough = said.err.split("--ram ")[1].strip()
     assert main(["recommend", "--ram", enough]) == 0
@@ -120,7 +120,7 @@ def test_an_unknown_speed_is_null_and_passes_default_floors(
 ) -> None:
     document = run(capsys, "--vram", "12G")
     assert document["pick"]["speed"] == {"decode": None, "prompt": None, "basis": "unknown"}
-    assert any("speed is unknown" in note for note in document["notes"])
+    assert any("Speed unknown" in note for note in document["notes"])
     assert main(["recommend", "--vram", "12G", "--min-speed", "5"]) == 3
 
 
@@ -152,11 +152,9 @@ def test_two_cards_share_the_layers(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("ram", ["1G", "2G", "3G", "6G"])
 def test_what_would_change_the_pick_does(capsys: pytest.CaptureFixture[str], ram: str) -> None:
     changes = run(capsys, "--ram", ram, "--for", "server")["pick"]["changes"]
-    more, named = next(one.split(" more and it is ") for one in changes if " more and " in one)
-    number, unit = more.split()
-    size = float(number) * (GIB if unit == "GiB" else 1 << 20) + int(ram[:-1]) * GIB
-    again = run(capsys, "--ram", f"{size / (1 << 20):.0f}M", "--for", "server")["pick"]
-    assert f"{again['size'].upper()} {again['quant']}" == named
+    more = next(change for change in changes if change["what"] == "memory")
+    again = run(capsys, "--ram", f"{more['value'] / (1 << 20)}M", "--for", "server")["pick"]
+    assert (again["size"], again["quant"]) == (more["size"], more["quant"])
 
 
 def test_a_machine_file_is_read_and_flags_override_it(
@@ -180,13 +178,13 @@ def test_a_machine_file_is_read_and_flags_override_it(
         (["--ram", "0G"], "not a possible memory"),
         (["--context", "0"], "not a possible context"),
         (["--context", "10000000"], "more than the models can take"),
-        (["--for", "lunch"], "no use"),
+        (["--for", "lunch"], "Unknown use"),
         (["--size", "7b"], "no size"),
         (["--quant", "Q9_X"], "no quantisation"),
         (["--q4", "--q8"], "More than one quantisation"),
         (["--gpu", "RTX 3060"], "RTX 3060 12GB"),
         (["--gpu", "Voodoo 2"], "no card"),
-        (["--kv-type", "f32"], "no type of KV cache"),
+        (["--kv-type", "f32"], "Unknown KV cache type"),
         (["--ubatch", "17"], "not offered"),
         (["--min-speed", "nan"], "no speed"),
         (["--machine", "/nowhere.json"], "Cannot read"),

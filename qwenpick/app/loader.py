@@ -95,10 +95,17 @@ def question_for(wish: Request, catalog: Catalog) -> PickInput:
     """Ask about this machine, as the installed engine can use it."""
     from qwenpick.hardware import measurements
     from qwenpick.hardware.probe import probe
+    from qwenpick.pick.budget import budget_of
     from qwenpick.pick.fit import PickInput
 
     machine = drivable(probe())
-    return PickInput(catalog=catalog, machine=machine, wish=wish, measured=measurements.load())
+    return PickInput(
+        catalog=catalog,
+        machine=machine,
+        wish=wish,
+        budget=budget_of(machine),
+        measured=measurements.load(),
+    )
 
 
 def check(path: Path, size: str | None, question: PickInput, demands: LoadOverrides) -> Prepared:

@@ -141,11 +141,11 @@ def _check_engine(engine: EngineBuild, reference: Reference) -> None:
 
 def _show(answer: Recommendation) -> None:
     """Show a pick in three lines: which, what it takes, and why."""
-    from qwenpick.cli.pages import recommend_page
+    from qwenpick.cli.pages import recommend_page, recommend_words
 
     status(f"{answer.pick.model.name}  {answer.pick.file.quant}")
     status(recommend_page.facts(answer))
-    status(recommend_page.sentence(answer.reason))
+    status(recommend_words.reason(answer) + ".")
 
 
 def _pull(reference: Reference, question: PickInput, *, yes: bool, what: str = "") -> Path:

@@ -13,7 +13,7 @@ import typer
 from qwenpick import __version__
 from qwenpick.cli import config
 from qwenpick.cli.output import drop_stdout
-from qwenpick.errors import QwenpickError, UsageError
+from qwenpick.errors import NothingFitsError, QwenpickError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         origin = settings.origin(error.message, "".join(words[:1])) if settings else ""
         return _report(origin + error.message, error.hint, error.exit_code)
     except QwenpickError as error:
-        return _report(error.message, error.hint, error.exit_code)
+        told = _in_words(error)
+        return _report(told.message, told.hint, told.exit_code)
     except typer.TyperException as error:
         return _report(error.format_message(), _usage_hint(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -143,6 +144,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(message: str, hint: str, code: int) -> int:
     sys.stderr.write(message + "\n" + (hint + "\n" if hint else ""))
     return code
+
+
+def _in_words(error: QwenpickError) -> QwenpickError:
+    """Find the words for a pick that failed; other errors have theirs."""
+    if not isinstance(error, NothingFitsError):
+        return error
+    from qwenpick.cli.pages.recommend_words import no_fit
+    from qwenpick.pick.no_fit import NoFitError
+
+    return no_fit(error.facts) if isinstance(error, NoFitError) else error
 
 
 def _usage_hint(error: typer.TyperException) -> str:

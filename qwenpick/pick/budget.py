@@ -10,7 +10,6 @@ from qwenpick import units
 
 if TYPE_CHECKING:
     from qwenpick.hardware.machine import Gpu, Machine
-    from qwenpick.pick.request import Request
 
 RESERVE_SHARE = 0.05
 RESERVE_LEAST = 300 * units.MIB
@@ -54,22 +53,21 @@ class Budget(Struct, frozen=True, kw_only=True):
         """What a model may use on cards with memory of their own, in bytes."""
         return 0 if self.pooled else sum(one.budget for one in self.devices)
 
-    @property
-    def said(self) -> str:
-        """Say it: `22.1 GiB`, or `11.4 GiB of VRAM and 22.1 GiB of RAM`."""
-        if not self.on_cards:
-            return units.memory(self.host)
-        return f"{units.memory(self.on_cards)} of VRAM and {units.memory(self.host)} of RAM"
 
-
-def budget_of(machine: Machine, wish: Request) -> Budget:
-    """Read the budget of a machine: what is free now, or exactly what was named.
+def budget_of(machine: Machine, *, exact_vram: bool = False) -> Budget:
+    """Read the budget of a machine: what is available now.
 
     Where a machine has cards with memory of their own, devices that share its RAM are left
     aside: splitting layers over both makes the fast one wait.
+
+    Args:
+        machine: As probed, or with what was named in place of it.
+        exact_vram: Whether a model may use all of each card's memory, since a person named it.
     """
-    host = wish.ram or machine.memory.available
-    devices = tuple(_device(index, gpu, wish, host) for index, gpu in enumerate(machine.gpus))
+    host = machine.memory.available
+    devices = tuple(
+        _device(index, gpu, host, exact=exact_vram) for index, gpu in enumerate(machine.gpus)
+    )
     own = tuple(
         device
         for device, gpu in zip(devices, machine.gpus, strict=True)
@@ -77,16 +75,15 @@ def budget_of(machine: Machine, wish: Request) -> Budget:
     )
     if own or not devices or not machine.gpus[0].unified:
         return Budget(host=host, devices=own)
-    pool = max(host, wish.vram or 0)
-    return Budget(host=pool, devices=devices[:1], pooled=True)
+    return Budget(host=host, devices=devices[:1], pooled=True)
 
 
-def _device(index: int, gpu: Gpu, wish: Request, host: int) -> Device:
+def _device(index: int, gpu: Gpu, host: int, *, exact: bool) -> Device:
     free = gpu.free if gpu.free is not None else gpu.total
-    if wish.vram:
-        budget = wish.vram
-    elif gpu.unified:
+    if gpu.unified:
         budget = host if free is None else min(free, host)
+    elif exact:
+        budget = free or 0
     else:
         budget = max(0, (free or 0) - max(int((free or 0) * RESERVE_SHARE), RESERVE_LEAST))
     return Device(index=index, name=gpu.name, budget=budget, context=card_context(gpu.compute))

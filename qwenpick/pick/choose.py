@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from qwenpick.errors import UsageError
 from qwenpick.pick.fit import LAST_CONTEXT, Fit, PickInput, Verdict, fit
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qwenpick.catalog.model import Model, WeightsFile
-    from qwenpick.pick.request import Request, Use
+    from qwenpick.pick.request import Use
 
 FLOORS: dict[Use, float] = {"chat": 7.0, "agent": 7.0, "mobile": 10.0, "iot": 10.0}
 """Tokens per second below which nobody wants to wait for a use; others have none."""
@@ -85,14 +84,15 @@ class Candidates:
         ]
         if not rows:
             raise UsageError(
-                f"No file {wish.quant or ''} of {wish.size or 'any size'} is in the table.",
-                hint="See them all: qwenpick recommend --all",
+                f"The catalogue has no {wish.quant or 'file'} for {wish.size or 'any size'}"
+                f"{' with vision' if wish.vision else ''}.",
+                hint="See all files: qwenpick recommend --all",
             )
         return sorted(rows, key=lambda row: (-row[2], row[1].bytes, not row[1].bytes_exact))
 
-    def asked(self, wish: Request) -> Candidates:
-        """Give the same files for a wish with another memory or floor of speed."""
-        again = Candidates(replace(self.question, wish=wish))
+    def asked(self, question: PickInput) -> Candidates:
+        """Give the same files for a question with another budget or floor of speed."""
+        again = Candidates(question)
         again.files = self.files
         return again
 

@@ -7,14 +7,12 @@ to the processor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 from msgspec.structs import replace
 
-from qwenpick import units
 from qwenpick.pick import placement
-from qwenpick.pick.budget import Budget, budget_of
 from qwenpick.pick.request import KvType, Settings, ubatches
 from qwenpick.pick.speed import Rated, Speed, estimate, fastest, own
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
     from qwenpick.catalog.model import Catalog
     from qwenpick.hardware.machine import Machine, Measurement
+    from qwenpick.pick.budget import Budget
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.profile import ModelProfile
@@ -35,18 +34,19 @@ CONTEXTS = (32768, 16384, 8192)
 LAST_CONTEXT = 4096
 
 
+Degradation = Literal["kv_type", "ubatch", "repack", "context", "layers"]
+"""What a file's settings had to give up: see the settings for what is left of it."""
+
+
 class PickInput(Struct, frozen=True, kw_only=True):
     """All that a pick is asked about."""
 
     catalog: Catalog
     machine: Machine
     wish: Request
+    budget: Budget
+    """What a model may use of the machine."""
     measured: Sequence[Measurement] = ()
-
-    @property
-    def budget(self) -> Budget:
-        """What a model may use."""
-        return budget_of(self.machine, self.wish)
 
 
 class Fit(Struct, frozen=True, kw_only=True):
@@ -57,16 +57,7 @@ class Fit(Struct, frozen=True, kw_only=True):
     speed: Speed
     fits: bool
     tight: bool
-    concessions: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give settings, memory and speed with the contract's keys."""
-        speed = self.speed
-        return {
-            "settings": to_builtins(self.settings),
-            "memory": self.memory.to_json(),
-            "speed": {"decode": speed.decode, "prompt": speed.prompt, "basis": speed.basis},
-        }
+    degradations: tuple[Degradation, ...]
 
 
 def fit(subject: ModelProfile, question: PickInput, *, last_resort: bool = False) -> Fit:
@@ -156,22 +147,21 @@ def _settled(
         speed=estimate(rated, question.machine, question.catalog, question.measured),
         fits=placement.fits(placed, budget),
         tight=not placement.fits(placed, budget, share=TIGHT),
-        concessions=tuple(_concessions(subject, settings, first, budget)),
+        degradations=tuple(_degradations(subject, settings, first, budget)),
     )
 
 
-def _concessions(
+def _degradations(
     subject: ModelProfile, settings: Settings, first: Settings, budget: Budget
-) -> Iterator[str]:
-    """Name what was given way in."""
+) -> Iterator[Degradation]:
+    """Name what was given up."""
     if settings.kv_type != first.kv_type:
-        yield f"KV cache in {settings.kv_type}"
+        yield "kv_type"
     if settings.ubatch != first.ubatch:
-        yield f"prompts read {settings.ubatch} tokens at a time"
+        yield "ubatch"
     if settings.repack != first.repack:
-        yield "weights not repacked"
+        yield "repack"
     if settings.context != first.context:
-        yield f"context of {units.context(settings.context)}"
-    layers = subject.architecture.layers + 1
-    if budget.devices and settings.gpu_layers < layers:
-        yield f"{settings.gpu_layers} of {layers} layers on the GPU"
+        yield "context"
+    if budget.devices and settings.gpu_layers <= subject.architecture.layers:
+        yield "layers"

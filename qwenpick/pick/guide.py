@@ -81,7 +81,7 @@ def row_for(machine: Machine, wish: Request) -> GuideRow:
     """Find the guide's row: by use, and for chat by memory."""
     if wish.use != "chat":
         return next(row for row in ROWS if row.use == wish.use)
-    gigabytes = -(-_memory(machine, wish) // GIB)
+    gigabytes = -(-_memory(machine) // GIB)
     return next(
         row
         for row in ROWS
@@ -91,9 +91,9 @@ def row_for(machine: Machine, wish: Request) -> GuideRow:
     )
 
 
-def _memory(machine: Machine, wish: Request) -> int:
+def _memory(machine: Machine) -> int:
     """Give the memory that the guide means: the largest card's, else RAM or its limit."""
-    cards = [wish.vram or gpu.total or 0 for gpu in machine.gpus if wish.vram or not gpu.unified]
+    cards = [gpu.total or 0 for gpu in machine.gpus if not gpu.unified]
     if any(cards):
         return max(cards)
-    return wish.ram or min(machine.memory.total, machine.memory.limit or machine.memory.total)
+    return min(machine.memory.total, machine.memory.limit or machine.memory.total)

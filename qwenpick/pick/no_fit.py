@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from qwenpick import units
+from msgspec import Struct
+
 from qwenpick.errors import NothingFitsError
 
 if TYPE_CHECKING:
-    from qwenpick.pick.choose import Candidates
+    from qwenpick.pick.budget import Budget
+    from qwenpick.pick.choose import Candidate, Candidates
 
 
-def nothing(candidates: Candidates) -> NothingFitsError:
-    """Make the refusal: the nearest that there is, and what to type for it."""
+class NoFit(Struct, frozen=True, kw_only=True):
+    """Why there is no pick, and the file that comes nearest."""
+
+    why: Literal["memory", "speed", "speed-unknown"]
+    nearest: Candidate
+    """The smallest file, or the fastest of those that fit."""
+    budget: Budget
+    min_speed: float | None
+    """The floor that was asked for, in tokens per second."""
+
+
+class NoFitError(NothingFitsError):
+    """There is no pick; `facts` say why, and the command line finds the words."""
+
+    def __init__(self, facts: NoFit) -> None:
+        super().__init__(f"No file meets what was asked ({facts.why}).")
+        self.facts = facts
+
+
+def no_fit(candidates: Candidates) -> NoFit:
+    """Find what comes nearest."""
     question = candidates.question
     every = list(candidates.walk(lambda *_: True, last=True))
-    budget = question.budget.said
     fitting = [one for one in every if one.settled.fits]
+    why: Literal["memory", "speed", "speed-unknown"] = "memory"
+    nearest = min(every, key=lambda one: one.settled.memory.total)
     if fitting and question.wish.min_speed is not None:
-        known = [one for one in fitting if one.settled.speed.decode is not None]
-        if not known:
-            return NothingFitsError(
-                "The speed of this machine is unknown, so --min-speed can't be promised.",
-                hint="Measure it: qwenpick bench",
-            )
-        fastest = max(known, key=lambda one: one.settled.speed.decode or 0)
-        rate = units.rate(fastest.settled.speed.decode or 0)
-        return NothingFitsError(
-            f"Nothing reaches {question.wish.min_speed:g} tokens/s here: the fastest, "
-            f"{fastest.name}, makes about {rate}.",
-            hint=f"Try --min-speed {math.floor(fastest.settled.speed.decode or 0)}, or see "
-            "them all: qwenpick recommend --all",
-        )
-    least = min(every, key=lambda one: one.settled.memory.total)
-    need = least.settled.memory.total
-    return NothingFitsError(
-        f"Nothing fits {budget}: the smallest, {least.name} with a context of "
-        f"{units.context(least.settled.settings.context)}, takes {units.memory(need)}.",
-        hint=f"See what would: qwenpick recommend --ram {-(-need // units.MIB)}M",
+        nearest = max(fitting, key=lambda one: one.settled.speed.decode or 0)
+        why = "speed" if nearest.settled.speed.decode else "speed-unknown"
+    return NoFit(
+        why=why, nearest=nearest, budget=question.budget, min_speed=question.wish.min_speed
     )

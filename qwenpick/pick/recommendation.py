@@ -1,88 +1,78 @@
-"""The pick in words: why it, what the guide says, and what would change it."""
+"""The answer to a question, as facts: the pick, the others, what the guide says, what if."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from qwenpick import units
 from qwenpick.pick.choose import Candidate, Candidates, choose
-from qwenpick.pick.fit import CONTEXTS, PickInput
 from qwenpick.pick.guide import GuideRow, row_for
+from qwenpick.pick.no_fit import NoFitError, no_fit
 from qwenpick.pick.profile import FOUR_BITS, bits
-from qwenpick.pick.what_if import changes
+from qwenpick.pick.what_if import WhatIf, what_if
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.hardware.machine import Machine
     from qwenpick.pick.budget import Budget
+    from qwenpick.pick.fit import PickInput
     from qwenpick.pick.request import Request
+
+Against = Literal["too-big", "too-slow", "speed-unknown", "no-better", "worse", "other-size"]
+"""Why a file is not the pick: `no-better` is as good and larger, `other-size` fits and scores
+more, but the use takes another size."""
+Reason = Literal["best", "best-of-size", "fastest"]
+"""Why the pick is one: the best answers, the best of the size that the use takes, or the
+fastest where nothing reaches the floor of speed."""
+Departure = Literal["asked", "no-file", "too-big", "too-slow", "speed-unknown", "scores-less"]
+"""Why the guide's row is not followed."""
+
+
+class Other(Struct, frozen=True, kw_only=True):
+    """A file that is not the pick, and what is held against it."""
+
+    candidate: Candidate
+    against: Against
+
+
+class GuideVerdict(Struct, frozen=True, kw_only=True):
+    """The guide's row for the question, and whether the pick is one of its sizes."""
+
+    row: GuideRow
+    departure: Departure | None = None
+    """Why the pick is of another size; None where it is one of the row's."""
+    nearest: Candidate | None = None
+    """Of the row's largest size: the smallest file where none fits, else the fastest."""
+
+
+class Remarks(Struct, frozen=True, kw_only=True):
+    """What a person should know beside the pick."""
+
+    speed: Literal["unknown", "reference"] | None = None
+    below_four_bits: Candidate | None = None
+    """A larger size that fits only below 4 bits, as its best file."""
+    rounded_bytes: bool = False
+    """Whether only a rounded size of the file is known."""
+    engine_without_gpu: bool = False
+    """Whether the pick uses a GPU that the installed engine can't drive."""
 
 
 class Recommendation(Struct, frozen=True, kw_only=True):
-    """The answer to a question: one pick, the others, and the words beside them."""
+    """The answer to a question: one pick, the others, and what there is to say."""
 
     machine: Machine
     wish: Request
     budget: Budget
     pick: Candidate
-    reason: str
-    changes: tuple[str, ...]
-    row: GuideRow
-    agrees: bool
-    guide_note: str
-    others: tuple[tuple[Candidate, str], ...]
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `recommend --json`."""
-        wish = self.wish
-        guide = {
-            "row": self.row.requirement,
-            "sizes": list(self.row.sizes),
-            "agrees": self.agrees,
-            "note": self.guide_note,
-        }
-        file, model = self.pick.file, self.pick.model
-        return {
-            "machine": self.machine.to_json(),
-            "wish": {
-                "use": wish.use,
-                "context": wish.context or CONTEXTS[0],
-                "vision": wish.vision,
-                "min_speed": wish.min_speed,
-            },
-            "pick": {
-                "size": model.size,
-                "quant": file.quant,
-                "repo": model.repo,
-                "revision": model.revision,
-                "file": file.name,
-                "bytes": file.bytes,
-                "bytes_exact": file.bytes_exact,
-                "sha256": file.sha256,
-                **self.pick.settled.to_json(),
-                "quality": self.pick.quality,
-                "reason": self.reason,
-                "concessions": list(self.pick.settled.concessions),
-                "changes": list(self.changes),
-                "guide": guide,
-            },
-            "others": [
-                {
-                    "size": one.model.size,
-                    "quant": one.file.quant,
-                    "verdict": one.verdict,
-                    "quality": one.quality,
-                    **one.settled.to_json(),
-                    "reason": reason,
-                }
-                for one, reason in self.others
-            ],
-            "notes": list(self.notes),
-        }
+    floor: float | None
+    """Tokens per second that the pick had to reach."""
+    reason: Reason
+    what_if: tuple[WhatIf, ...]
+    guide: GuideVerdict
+    others: tuple[Other, ...]
+    remarks: Remarks
 
 
 def recommend(question: PickInput, *, everything: bool = False) -> Recommendation:
@@ -93,35 +83,29 @@ def recommend(question: PickInput, *, everything: bool = False) -> Recommendatio
         everything: Whether `others` has every file, or the best one of each other size.
 
     Raises:
-        NothingFitsError: No file meets what was asked.
+        NoFitError: No file meets what was asked.
     """
     candidates = Candidates(question)
     pick = choose(candidates)
     if pick is None:
-        from qwenpick.pick.no_fit import nothing
-
-        raise nothing(candidates)
-    row = row_for(question.machine, question.wish)
-    others = list(_all(candidates) if everything else _best_of_each(candidates, pick))
+        raise NoFitError(no_fit(candidates))
+    others = candidates.walk(lambda *_: True) if everything else _best_of_each(candidates, pick)
     return Recommendation(
         machine=question.machine,
         wish=question.wish,
         budget=question.budget,
         pick=pick,
+        floor=candidates.floor,
         reason=_reason(candidates, pick),
-        changes=tuple(changes(candidates, pick)),
-        row=row,
-        agrees=pick.model.size in row.sizes,
-        guide_note=_guide_note(candidates, pick, row),
+        what_if=tuple(what_if(candidates, pick)),
+        guide=_guide(candidates, pick),
         others=tuple(
-            (one, against(candidates, one, pick)) for one in others if one.name != pick.name
+            Other(candidate=one, against=_against(one, pick))
+            for one in others
+            if one.name != pick.name
         ),
-        notes=tuple(_notes(candidates, pick)),
+        remarks=_remarks(candidates, pick),
     )
-
-
-def _all(candidates: Candidates) -> Iterator[Candidate]:
-    return candidates.walk(lambda *_: True)
 
 
 def _best_of_each(candidates: Candidates, pick: Candidate) -> Iterator[Candidate]:
@@ -145,83 +129,66 @@ def _best_of_each(candidates: Candidates, pick: Candidate) -> Iterator[Candidate
             )
 
 
-def against(candidates: Candidates, one: Candidate, pick: Candidate) -> str:
-    """Say in a few words why *one* is not the pick."""
-    settled = one.settled
+def _against(one: Candidate, pick: Candidate) -> Against:
     if one.verdict == "too-big":
-        return f"takes {units.memory(settled.memory.total)}"
+        return "too-big"
     if one.verdict == "too-slow":
-        if settled.speed.decode is None:
-            return "its speed is unknown"
-        rate = units.rate(settled.speed.decode)
-        return f"about {rate} tokens/s, and {candidates.floor:g} is the least"
+        return "speed-unknown" if one.settled.speed.decode is None else "too-slow"
     if one.quality == pick.quality:
-        return "no better, and larger"
-    if one.quality < pick.quality:
-        return "fits; its answers are not as good"
-    return f"fits; --for {candidates.question.wish.use} takes {pick.model.size.upper()}"
+        return "no-better"
+    return "worse" if one.quality < pick.quality else "other-size"
 
 
-def _reason(candidates: Candidates, pick: Candidate) -> str:
-    budget = candidates.question.budget.said
+def _reason(candidates: Candidates, pick: Candidate) -> Reason:
     if pick.verdict == "too-slow":
-        return f"the fastest that fits {budget}; nothing here is quicker"
-    parts = [f"the best answers that fit {budget}"]
-    if candidates.floor and pick.settled.speed.decode is not None:
-        parts.append(f"at {candidates.floor:g} tokens/s or more")
-    sentence = " ".join(parts)
+        return "fastest"
     wish = candidates.question.wish
-    if wish.size is None and wish.use in {"mobile", "iot", "agent"}:
-        sentence = f"{pick.model.size.upper()} is the size for {wish.use}; {sentence} of it"
-    return sentence
+    sized = wish.size is None and wish.use in {"mobile", "iot", "agent"}
+    return "best-of-size" if sized else "best"
 
 
-def _guide_note(candidates: Candidates, pick: Candidate, row: GuideRow) -> str:
+def _guide(candidates: Candidates, pick: Candidate) -> GuideVerdict:
+    question = candidates.question
+    row = row_for(question.machine, question.wish)
     if pick.model.size in row.sizes:
-        return ""
-    wish = candidates.question.wish
-    if wish.size:
-        return f"{wish.size.upper()} was asked for"
-    model = candidates.question.catalog.model(row.sizes[-1])
+        return GuideVerdict(row=row)
+    if question.wish.size:
+        return GuideVerdict(row=row, departure="asked")
+    model = question.catalog.model(row.sizes[-1])
     tried = [
         candidates.of(of_model, file, score)
         for of_model, file, score in candidates.files
         if of_model is model and bits(file.quant) >= FOUR_BITS
     ]
     fitting = [one for one in tried if one.settled.fits]
-    size = row.sizes[-1].upper()
     if not tried:
-        return f"no file of {size} was asked for"
+        return GuideVerdict(row=row, departure="no-file")
     if not fitting:
-        least = min(one.settled.memory.total for one in tried)
-        return f"{size} takes {units.memory(least)} at the least"
-    slow = max(fitting, key=lambda one: one.settled.speed.decode or 0)
-    if slow.verdict == "too-slow":
-        return against(candidates, slow, pick)
-    return f"{pick.model.size.upper()} fits, and scores {pick.quality} to {fitting[0].quality}"
+        least = min(tried, key=lambda one: one.settled.memory.total)
+        return GuideVerdict(row=row, departure="too-big", nearest=least)
+    fast = max(fitting, key=lambda one: one.settled.speed.decode or 0)
+    if fast.verdict != "too-slow":
+        return GuideVerdict(row=row, departure="scores-less", nearest=fitting[0])
+    slow: Departure = "speed-unknown" if fast.settled.speed.decode is None else "too-slow"
+    return GuideVerdict(row=row, departure=slow, nearest=fast)
 
 
-def _notes(candidates: Candidates, pick: Candidate) -> Iterator[str]:
-    speed = pick.settled.speed
-    if speed.decode is None:
-        yield "The speed is unknown here; qwenpick bench measures it."
-    elif speed.basis == "reference":
-        yield "The speed is that of similar processors; qwenpick bench measures this one."
-    yield from _below_four_bits(candidates, pick)
-    if not pick.file.bytes_exact:
-        yield "The size of this file is rounded; the hub gives the exact one when it is pulled."
-    machine = candidates.question.machine
-    if pick.settled.settings.gpu_layers and machine.engine.installed:
-        usable = set(machine.engine.backends) - {"cpu"}
-        if not usable:
-            yield (
-                "The engine here is built for the processor only; for the GPU: "
-                "qwenpick engine install"
-            )
+def _remarks(candidates: Candidates, pick: Candidate) -> Remarks:
+    speed, engine = pick.settled.speed, candidates.question.machine.engine
+    drives_gpus = bool(set(engine.backends) - {"cpu"})
+    unsure = speed.decode is None or speed.basis == "reference"
+    return Remarks(
+        speed=("unknown" if speed.decode is None else "reference") if unsure else None,
+        below_four_bits=_below_four_bits(candidates, pick),
+        rounded_bytes=not pick.file.bytes_exact,
+        engine_without_gpu=bool(pick.settled.settings.gpu_layers)
+        and engine.installed
+        and not drives_gpus,
+    )
 
 
-def _below_four_bits(candidates: Candidates, pick: Candidate) -> Iterator[str]:
-    """Say of a larger size that fits below 4 bits alone what it would be."""
+def _below_four_bits(candidates: Candidates, pick: Candidate) -> Candidate | None:
+    """Find the next larger size that fits below 4 bits alone, and give its best file."""
     models = list(candidates.question.catalog.models)
     for model in models[models.index(pick.model) + 1 :]:
         fitting = [
@@ -230,11 +197,5 @@ def _below_four_bits(candidates: Candidates, pick: Candidate) -> Iterator[str]:
             if one.model is model and one.settled.fits
         ]
         if fitting and all(bits(one.file.quant) < FOUR_BITS for one in fitting):
-            best = fitting[0]
-            but = (
-                f"its answers are not as good as {pick.name}'s"
-                if best.quality < pick.quality
-                else "that is for where nothing else fits"
-            )
-            yield f"{model.size.upper()} fits only below 4 bits, as {best.file.quant}: {but}."
-            return
+            return fitting[0]
+    return None

@@ -31,10 +31,6 @@ class Request(Struct, frozen=True, kw_only=True):
     repack: bool | None = None
     gpu_layers: int | None = None
     """Layers that are to lie on the devices, the output counted as one."""
-    ram: int | None = None
-    """Bytes that a model may use on the host, in place of what was probed."""
-    vram: int | None = None
-    """Bytes that a model may use on each device, exactly."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -67,7 +63,7 @@ def check_use(text: str) -> Use:
     for use in USES:
         if use == text.casefold():
             return use
-    raise UsageError(f"{text!r} is no use.", hint=f"Uses: {', '.join(USES)}.")
+    raise UsageError(f"Unknown use {text!r}.", hint=f"Choose from {', '.join(USES)}.")
 
 
 def check_kv_type(text: str) -> KvType:
@@ -79,4 +75,4 @@ def check_kv_type(text: str) -> KvType:
     for kv_type in KV_TYPES:
         if kv_type == text.casefold():
             return kv_type
-    raise UsageError(f"{text!r} is no type of KV cache.", hint=f"Types: {', '.join(KV_TYPES)}.")
+    raise UsageError(f"Unknown KV cache type {text!r}.", hint=f"Choose from {', '.join(KV_TYPES)}.")

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from qwenpick import units
 from qwenpick.catalog.table import load
+from qwenpick.cli.pages.recommend_words import budget
 from qwenpick.hardware.probe import from_file
+from qwenpick.pick.budget import budget_of
 from qwenpick.pick.choose import Candidates, choose
 from qwenpick.pick.fit import PickInput
 from qwenpick.pick.request import USES, Request
@@ -28,18 +30,20 @@ def lines() -> list[str]:
         machine = from_file(file)
         for use, context in product(USES, CONTEXTS):
             wish = Request(use=use, context=context)
-            question = PickInput(catalog=catalog, machine=machine, wish=wish)
+            question = PickInput(
+                catalog=catalog, machine=machine, wish=wish, budget=budget_of(machine)
+            )
             found = choose(Candidates(question))
             asked = f"{file.stem:<24}{use:<16}{units.context(context) if context else '-':<5}"
             if found is None:
-                written.append(f"{asked} nothing fits {question.budget.said}")
+                written.append(f"{asked} nothing fits {budget(question.budget)}")
                 continue
             settled = found.settled
             settings, speed = settled.settings, settled.speed
             rate = f"{units.rate(speed.decode)} tok/s" if speed.decode else "unknown speed"
             written.append(
                 f"{asked} {found.name:<16}{units.context(settings.context):<5}{settings.kv_type:<5}"
-                f"{units.memory(settled.memory.total):>8} of {question.budget.said}, "
+                f"{units.memory(settled.memory.total):>8} of {budget(question.budget)}, "
                 f"{settings.gpu_layers} layers on GPU, {rate}"
             )
     return written

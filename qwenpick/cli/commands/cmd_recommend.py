@@ -77,6 +77,7 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
         """
         from qwenpick.hardware import measurements
         from qwenpick.hardware.probe import from_file, probe
+        from qwenpick.pick.budget import budget_of
         from qwenpick.pick.fit import PickInput
 
         ram = units.parse_memory(self.ram) if self.ram is not None else None
@@ -89,7 +90,8 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
         return PickInput(
             catalog=catalog,
             machine=machine,
-            wish=replace(wish, ram=ram, vram=vram),
+            wish=wish,
+            budget=budget_of(machine, exact_vram=vram is not None),
             measured=() if self.machine or self.gpu else measurements.load(),
         )
 
@@ -102,7 +104,9 @@ class RecommendResult(Struct, frozen=True):
 
     def to_json(self) -> dict[str, Any]:
         """Give the document of `recommend --json`."""
-        return self.answer.to_json()
+        from qwenpick.cli.pages import recommend_json
+
+        return recommend_json.document(self.answer)
 
     def render(self) -> None:
         """Show it to a person."""

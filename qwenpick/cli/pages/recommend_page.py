@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qwenpick import units
 from qwenpick.cli import render
+from qwenpick.cli.pages import recommend_words as words
 from qwenpick.pick.guide import ROWS
 
 if TYPE_CHECKING:
@@ -56,11 +57,6 @@ def facts(answer: Recommendation) -> str:
     return ", ".join(parts)
 
 
-def sentence(text: str) -> str:
-    """Make a sentence of words."""
-    return text[0].upper() + text[1:] + "."
-
-
 def _on_cards(answer: Recommendation) -> bool:
     """Say whether the whole model lies on cards with memory of their own."""
     layers = answer.pick.model.architecture.layers
@@ -76,16 +72,18 @@ def _used(answer: Recommendation) -> str:
 
 
 def _words(answer: Recommendation) -> Iterator[tuple[str, str]]:
-    yield "Why", sentence(answer.reason)
-    guide = f"{answer.row.requirement}: {' or '.join(map(str.upper, answer.row.sizes))}."
-    if not answer.agrees:
-        guide += f" Not followed here: {answer.guide_note}."
+    yield "Why", words.reason(answer) + "."
+    row = answer.guide.row
+    guide = f"{row.requirement}: {' or '.join(map(str.upper, row.sizes))}."
+    if note := words.guide_note(answer):
+        guide += f" Not followed: {note}."
     yield "Guide", guide
-    if answer.pick.settled.concessions:
-        yield "Gives", sentence(", ".join(answer.pick.settled.concessions))
-    if answer.changes:
-        yield "If", sentence("; ".join(answer.changes))
-    for number, note in enumerate(answer.notes):
+    if answer.pick.settled.degradations:
+        given_up = ", ".join(words.degradations(answer.pick))
+        yield "But", given_up[0].upper() + given_up[1:] + "."
+    if answer.what_if:
+        yield "If", "; ".join(words.what_if(answer, one) for one in answer.what_if) + "."
+    for number, note in enumerate(words.remarks(answer)):
         yield "" if number else "Note", note
 
 
@@ -93,7 +91,7 @@ def _bars(answer: Recommendation, *, everything: bool) -> None:
     out = render.console()
     budget = answer.budget.on_cards if _on_cards(answer) else answer.budget.total
     rows = sorted(
-        [answer.pick, *(one for one, _ in answer.others)],
+        [answer.pick, *(other.candidate for other in answer.others)],
         key=lambda one: (one.model.architecture.text_params, one.file.bytes),
     )
     widest = max(len(one.file.quant) for one in rows)
