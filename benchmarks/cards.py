@@ -77,7 +77,7 @@ class Row:
         assert model
         subject = ModelProfile(
             architecture=model.architecture,
-            file=FileFacts(bytes=0, weights=self.weights),
+            file=FileFacts(bytes=0, weights=self.weights, compute=model.compute),
             embedding=self.embedding,
             output=self.output,
         )
@@ -85,7 +85,7 @@ class Row:
         card = Device(index=0, name=self.card, budget=1 << 40, context=context)
         memory = subject.memory(self.settings)
         budget = Budget(host=1 << 40, devices=(card,))
-        return placement.demanded(subject, self.settings, memory, budget).memory
+        return placement.requested_offload(subject, self.settings, memory, budget).memory
 
     @property
     def whole(self) -> bool:
@@ -99,10 +99,19 @@ class Row:
 
     @property
     def errors(self) -> tuple[float, float]:
-        """How far the sum is off on the card, and on the host, as shares of what was there."""
+        """How far the sum is off on the card, and on the host, as shares of what was measured."""
+        return self.sum().devices[0][1] / self.on_card - 1, self.on_host / self.resident - 1
+
+    @property
+    def on_host(self) -> int:
+        """Give what the sum says of the host's memory, as this load had it.
+
+        No checkpoint was made. These files have the output matrix between the embedding and the
+        first layer, so where a layer stays on the host, the mapping holds that matrix, too.
+        """
         total = self.sum()
-        host = total.host - total.checkpoints
-        return total.devices[0][1] / self.on_card - 1, host / self.resident - 1
+        between = 0 if self.whole else self.output or 0
+        return total.host - total.checkpoints + between
 
 
 def measure(model: str, folder: Path) -> Iterator[Row]:
@@ -148,9 +157,7 @@ def page(rows: list[Row]) -> Iterator[str]:
     yield f"|{' --- |' * len(titles)}"
     for row in rows:
         settings, total = row.settings, row.sum()
-        sizes = (
-            total.devices[0][1], row.on_card, total.host - total.checkpoints, row.resident,
-        )  # fmt: skip
+        sizes = (total.devices[0][1], row.on_card, row.on_host, row.resident)
         yield (
             f"| {row.model} | {settings.context:,} | {settings.kv_type} | {settings.ubatch} | "
             f"{'all' if row.whole else settings.gpu_layers} | {total.compute / MIB:,.2f} | "

@@ -78,7 +78,7 @@ class Row:
         size = self.model.split(":")[0]
         model = table.load().model(size)
         assert model
-        file = FileFacts(bytes=0, weights=self.weights, repack=self.repack)
+        file = FileFacts(bytes=0, weights=self.weights, repack=self.repack, compute=model.compute)
         return memory_sum(model.architecture, file, self.settings)
 
     def predicted(self) -> int:

@@ -73,6 +73,18 @@ def write(
     return path
 
 
+def write_header(path: Path, size: str, quant: str = "Q4_K_M") -> Path:
+    """Write one of the catalogue's sizes as a sparse file: its header, and a hole for the rest."""
+    model = table.load().model(size)
+    if model is None:
+        raise ValueError(f"{size!r} is no size of the catalogue")
+    tensors = mixture.plan(model.architecture, quant)
+    start = _write_header(path, model.architecture, quant, tensors, padding=0)
+    with path.open("r+b") as file:
+        file.truncate(start + sum(_padded(tensor.bytes) for tensor in tensors))
+    return path
+
+
 def write_size(
     path: Path,
     size: str,

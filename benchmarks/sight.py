@@ -23,7 +23,11 @@ from PIL import Image
 from record import Benchmark
 
 from qwenpick.app.projectors import read_projector_shape
-from qwenpick.pick.vision_memory import encoding_bytes
+from qwenpick.catalog import table
+from qwenpick.pick.memory import FileFacts, memory_sum, predicted_peak, used_late
+from qwenpick.pick.request import Settings
+from qwenpick.pick.vision_memory import ProjectorShape, encoding_bytes, vision_bytes
+from qwenpick.pull.gguf.model_file import read_model
 from qwenpick.units import MIB
 
 if TYPE_CHECKING:
@@ -44,15 +48,54 @@ EYES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One picture: what was predicted and what was there, in bytes."""
+    """One picture: how it was shown, and what it took, in bytes."""
 
     model: str
     picture: str
     tokens: int
-    buffer: tuple[int, int]
-    """Predicted, and as the library reported it."""
-    peak: tuple[int, int]
-    """Predicted, and the process's."""
+    """Of the picture."""
+    weights: int
+    projector_weights: int
+    settings: Settings
+    read: int
+    """Tokens of the whole conversation."""
+    checkpoints: int
+    """Bytes of the checkpoints that were made."""
+    reported: int
+    """The encoder's compute buffer, as the library reports it."""
+    peak: int
+
+    def projector(self) -> ProjectorShape:
+        """Give the projector's shape, with the catalogue's figure where it is one of its own."""
+        eyes = EYES[self.model]
+        known = next(
+            (
+                one.projector.encoding
+                for one in table.load().models
+                if one.projector and one.projector.shape == (eyes.hidden, eyes.ffn, eyes.layers)
+            ),
+            None,
+        )
+        return ProjectorShape(
+            weights=self.projector_weights, hidden=eyes.hidden, ffn=eyes.ffn, out=eyes.out,
+            encoding=known,
+        )  # fmt: skip
+
+    @property
+    def buffer(self) -> int:
+        """Give the encoder's buffer as the sum has it."""
+        return encoding_bytes(self.projector(), self.tokens)
+
+    def predicted(self) -> int:
+        """Give the peak that the sum predicts."""
+        model = table.load().model(self.model.split("-")[0])
+        shape = model.architecture if model else shapes.TINY
+        compute = model.compute if model else None
+        file = FileFacts(bytes=0, weights=self.weights, compute=compute)
+        total = memory_sum(shape, file, self.settings, checkpoints=self.checkpoints)
+        late = used_late(total, self.settings)
+        seen = vision_bytes(self.projector(), self.tokens, later=late)
+        return predicted_peak(total, self.settings, read=self.read) + seen
 
 
 def measure(model: str, folder: Path) -> Iterator[Row]:
@@ -65,17 +108,23 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
         shapes.write_size(path, model.split("-", maxsplit=1)[0], "Q4_K_M")
     marks = 2  # what the template writes around a picture
     words = talk(path)["turns"][0]["prompt_tokens"] + marks
+    weights = sum(tensor.bytes for tensor in read_model(path).tensors)
     for width, height in PLAN[model]:
         took = talk(path, "--image", str(draw(folder / "picture.png", width, height)))
-        memory = took["memory"]
-        tokens = took["turns"][0]["prompt_tokens"] - words
-        yield Row(
+        memory, turn = took["memory"], took["turns"][0]
+        row = Row(
             model=model,
             picture=f"{width} x {height}",
-            tokens=tokens,
-            buffer=(encoding_bytes(eyes, tokens), memory["buffers"]["vision"]),
-            peak=(memory["predicted"], memory["actual"]),
+            tokens=turn["prompt_tokens"] - words,
+            weights=weights,
+            projector_weights=eyes.weights,
+            settings=Settings(**took["settings"]),
+            read=turn["prompt_tokens"] + turn["completion_tokens"],
+            checkpoints=0,
+            reported=memory["buffers"]["vision"],
+            peak=memory["actual"],
         )
+        yield replace(row, checkpoints=memory["predicted"] - row.predicted())
     path.unlink()
 
 
@@ -101,15 +150,14 @@ def page(rows: list[Row]) -> Iterator[str]:
     yield f"| {' | '.join(titles)} |"
     yield f"|{' --- |' * len(titles)}"
     for row in rows:
-        law, said = (size / MIB for size in row.buffer)
-        sum_, peak = (size / MIB for size in row.peak)
         yield (
-            f"| {row.model} | {row.picture} | {row.tokens:,} | {law:.2f} | {said:.2f} | "
-            f"{sum_:,.0f} | {peak:,.0f} | {_error(row):+.1%} |"
+            f"| {row.model} | {row.picture} | {row.tokens:,} | {row.buffer / MIB:.2f} | "
+            f"{row.reported / MIB:.2f} | {row.predicted() / MIB:,.0f} | {row.peak / MIB:,.0f} | "
+            f"{error(row):+.1%} |"
         )
-    worst = max(abs(law - said) for law, said in (row.buffer for row in rows)) / MIB
-    errors = [abs(_error(row)) for row in rows]
-    near = sum(error <= 0.03 for error in errors)
+    worst = max(abs(row.buffer - row.reported) for row in rows) / MIB
+    errors = [abs(error(row)) for row in rows]
+    near = sum(one <= 0.03 for one in errors)
     yield ""
     yield (
         f"{len(rows)} pictures. The buffer is {worst:.2f} MiB off at worst; the peak "
@@ -117,9 +165,9 @@ def page(rows: list[Row]) -> Iterator[str]:
     )
 
 
-def _error(row: Row) -> float:
-    predicted, peak = row.peak
-    return predicted / peak - 1
+def error(row: Row) -> float:
+    """Give how far the predicted peak is off, as a share of the real one."""
+    return row.predicted() / row.peak - 1
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_a_card_of_8_gib_holds_the_9b_at_32k(capsys: pytest.CaptureFixture[str])
     pick = run(capsys, "--vram", "8G", "--size", "9b", "--q4")["pick"]
     assert pick["settings"] | {"threads": 0} == {
         "context": 32768, "kv_type": "f16", "gpu_layers": 33, "threads": 0, "ubatch": 512,
-        "flash_attention": True, "repack": False,
+        "repack": False,
     }  # fmt: skip
     memory = pick["memory"]
     assert memory["host"] + memory["devices"][0]["bytes"] == memory["total"]

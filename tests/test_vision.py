@@ -123,7 +123,8 @@ def test_memory_is_what_the_sum_says(model: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     memory = json.loads(done.stdout)["memory"]
-    law = encoding_bytes(read_projector_shape(model.with_name("mmproj-F16.gguf")), 300)
+    projector_shape = read_projector_shape(model.with_name("mmproj-F16.gguf"))
+    law = encoding_bytes(projector_shape, 300)
     assert memory["buffers"]["vision"] == pytest.approx(law, abs=0.01 * 2**20)  # as it is logged
     assert memory["predicted"] == pytest.approx(memory["actual"], rel=0.03)
 

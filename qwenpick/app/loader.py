@@ -120,8 +120,9 @@ def check(path: Path, size: str | None, question: PickInput, demands: LoadOverri
     model = _recognise(file, size, question.catalog)
     eyes = None
     if question.wish.vision:
-        eyes = read_projector_shape(locate_projector(path, _reference(model, file.quant), question))
-    settled = _settle(file, model, question, eyes)
+        projector = locate_projector(path, _reference(model, file.quant), question)
+        eyes = read_projector_shape(projector, model.projector if model else None)
+    settled = _settle(path, file, model, question, eyes)
     settings = settled.settings
     if not settled.fits and not demands.force:
         raise RunError(
@@ -199,7 +200,7 @@ def longer_context(opened: LoadedModel, question: PickInput) -> int | None:
     if context <= opened.settings.context:
         return None
     asked = replace(question, wish=replace(question.wish, context=context))
-    settled = _settle(opened.file, opened.model, asked, opened.eyes)
+    settled = _settle(opened.path, opened.file, opened.model, asked, opened.eyes)
     return context if settled.fits else None
 
 
@@ -218,8 +219,13 @@ def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | N
 
 
 def _settle(
-    file: ModelFile, model: Model | None, question: PickInput, eyes: ProjectorShape | None
+    path: Path,
+    file: ModelFile,
+    model: Model | None,
+    question: PickInput,
+    eyes: ProjectorShape | None,
 ) -> Fit:
+    from qwenpick.app.compute_store import compute_table
     from qwenpick.pick.fit import fit
     from qwenpick.pick.memory import FileFacts
     from qwenpick.pick.profile import ModelProfile
@@ -228,12 +234,14 @@ def _settle(
 
     tensors = file.tensors
     weights = sum(tensor.bytes for tensor in tensors)
+    shape = file.architecture
     subject = ModelProfile(
-        architecture=file.architecture,
+        architecture=shape,
         file=FileFacts(
             bytes=file.header.file_bytes,
             weights=weights,
             repack=repacked_bytes(tensors, question.machine.cpu.features),
+            compute=compute_table(path, shape, model, question.machine.engine),
         ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
         output=sum(tensor.bytes for tensor in tensors if tensor.name == "output.weight") or None,

@@ -10,11 +10,12 @@ from qwenpick.errors import RunError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwenpick.catalog.model import Projector
     from qwenpick.pick.vision_memory import ProjectorShape
 
 
-def read_projector_shape(projector: Path) -> ProjectorShape:
-    """Read a projector's shape from its header.
+def read_projector_shape(projector: Path, known: Projector | None = None) -> ProjectorShape:
+    """Read a projector's shape from its header; *known* is the catalogue's for its model.
 
     Raises:
         RunError: It is broken, or no projector.
@@ -23,12 +24,17 @@ def read_projector_shape(projector: Path) -> ProjectorShape:
     from qwenpick.pull.gguf.header import read_header
 
     header = read_header(projector)
-    names = {
-        "hidden": "embedding_length", "ffn": "feed_forward_length", "layers": "block_count",
-        "out": "projection_dim", "patch": "patch_size",
-    }  # fmt: skip
-    shape = {slot: header.count(f"clip.vision.{key}") for slot, key in names.items()}
-    return ProjectorShape(weights=sum(tensor.bytes for tensor in header.tensors), **shape)
+    names = ("embedding_length", "feed_forward_length", "projection_dim", "patch_size")
+    hidden, ffn, out, patch = (header.count(f"clip.vision.{name}") for name in names)
+    same = known and known.shape and known.shape[:2] == (hidden, ffn)
+    return ProjectorShape(
+        weights=sum(tensor.bytes for tensor in header.tensors),
+        hidden=hidden,
+        ffn=ffn,
+        out=out,
+        patch=patch,
+        encoding=known.encoding if known and same else None,
+    )
 
 
 def check_room(projector: Path, left: int) -> None:

@@ -5,18 +5,16 @@ Facts are the same for the catalogue's sizes and for any GGUF whose header was r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import Annotated
 
 from msgspec import Meta, Struct
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Count = Annotated[int, Meta(ge=0, le=1 << 31)]
 Some = Annotated[int, Meta(ge=1, le=1 << 31)]
 """A count that something is divided by."""
 Bytes = Annotated[int, Meta(ge=1, le=1 << 50)]
-Parameters = Annotated[int, Meta(ge=0, le=1 << 50)]
+Whole = Annotated[int, Meta(ge=0, le=1 << 50)]
 Positive = Annotated[float, Meta(gt=0, le=1e18)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{64}\Z")]
 Layers = Annotated[int, Meta(ge=1, le=10_000)]
@@ -46,13 +44,49 @@ class Architecture(Struct, frozen=True, kw_only=True):
     linear_conv_kernel: Count = 0
     mtp_layers: Count = 0
     """Layers of the multi-token-prediction block that the *file* carries."""
-    text_params: Parameters = 0
+    text_params: Whole = 0
     """Parameters of the text model, 0 where they were not counted."""
 
     @property
     def linear_layers(self) -> int:
         """Layers that keep a recurrent state in place of a KV cache."""
         return self.layers - self.full_attention_layers
+
+
+class ComputeBuffer(Struct, frozen=True, array_like=True):
+    """Bytes of llama.cpp's compute buffer: [constant, for each token of the context]."""
+
+    constant: Whole
+    per_token: Whole
+
+    def at(self, context: int) -> int:
+        """Size it for a context of so many tokens, a multiple of 256."""
+        return self.constant + self.per_token * context
+
+
+_KV_TYPES = {"f16", "q8_0", "q4_0"}
+Buffers = Mapping[str, Annotated[Mapping[Some, ComputeBuffer], Meta(min_length=2)]]
+"""By KV type and batch size."""
+
+
+class ComputeTable(Struct, frozen=True, kw_only=True):
+    """A model's compute buffers, as the engine reports them.
+
+    Made by benchmarks/compute_table.py for the catalogue, by engine/dry_load.py for any file.
+    """
+
+    host: Buffers
+    """Where the processor does all the work."""
+    card: Buffers | None = None
+    """On a card that holds the whole model; None where it was not asked."""
+    formula: bool = False
+    """Whether it is an estimate (pick/compute.py), not the engine's own."""
+
+    def __post_init__(self) -> None:
+        """Refuse one that lacks a KV type."""
+        for place in (self.host, self.card):
+            if place is not None and not place.keys() >= _KV_TYPES:
+                raise ValueError(f"compute needs {', '.join(sorted(_KV_TYPES))}")
 
 
 class WeightsFile(Struct, frozen=True, kw_only=True):
@@ -72,6 +106,8 @@ class Projector(Struct, frozen=True, kw_only=True):
     bytes: int
     shape: tuple[int, int, int] | None = None
     """Width, width of the feed-forward part, layers; None where the table does not say."""
+    encoding: int | None = None
+    """Bytes of the buffer for encoding an image, for each of its tokens."""
     sha256: str | None = None
 
 
@@ -95,6 +131,8 @@ class Model(Struct, frozen=True, kw_only=True):
     modelscope_repo: str | None
     modelscope_revision: str | None
     architecture: Architecture
+    compute: ComputeTable | None = None
+    """None where a table of the user's own does not say: a formula stands in."""
     files: tuple[WeightsFile, ...]
     projector: Projector | None
     sampling: Mapping[str, Sampling]

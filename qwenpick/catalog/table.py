@@ -19,6 +19,7 @@ from qwenpick.catalog.model import (
     Bytes,
     Calibration,
     Catalog,
+    ComputeTable,
     Model,
     Positive,
     Projector,
@@ -55,6 +56,7 @@ class _Mmproj(Struct, frozen=True):
     hidden: Some | None = None
     ffn: Some | None = None
     layers: Some | None = None
+    encoding_bytes_per_token: Bytes | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.file)
@@ -65,6 +67,7 @@ class _Mmproj(Struct, frozen=True):
             name=self.file,
             bytes=self.bytes,
             shape=(self.hidden, self.ffn, self.layers) if seen else None,  # type: ignore[arg-type]  # none is None
+            encoding=self.encoding_bytes_per_token,
             sha256=self.sha256 and self.sha256.casefold(),
         )
 
@@ -77,6 +80,7 @@ class _Size(Struct, frozen=True):
     files: Annotated[dict[str, _Weights], Meta(min_length=1)]
     sampling: dict[str, Sampling]
     thinking_default: bool
+    compute: ComputeTable | None = None
     mmproj: _Mmproj | None = None
     modelscope_repo: Repo | None = None
     modelscope_revision: str | None = None
@@ -112,6 +116,7 @@ class _Size(Struct, frozen=True):
             modelscope_repo=self.modelscope_repo,
             modelscope_revision=self.modelscope_revision,
             architecture=replace(self.arch, mtp_layers=0, text_params=params),
+            compute=self.compute,
             files=tuple(
                 WeightsFile(
                     quant=quant,

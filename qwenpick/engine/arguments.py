@@ -28,7 +28,6 @@ class Arguments(Struct, frozen=True, kw_only=True):
     n_gpu_layers: int
     type_k: int
     type_v: int
-    flash_attention: bool
     use_extra_bufts: bool
     n_outputs_max: int = 1
 
@@ -44,6 +43,5 @@ def arguments(settings: Settings) -> Arguments:
         n_gpu_layers=settings.gpu_layers,
         type_k=kv_type,
         type_v=kv_type,
-        flash_attention=settings.flash_attention,
         use_extra_bufts=settings.repack,
     )

@@ -110,7 +110,7 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
         raise stops[0]
     if not model:
         raise RunError(
-            f"The engine can't load {path.name}: {log.last_error() or 'it gives no reason'}.",
+            f"The engine can't load {path.name}: {log.first_error() or 'it gives no reason'}.",
             hint="Check the file with: qwenpick verify; the engine with: qwenpick engine",
         )
     if AMX in log.names():
@@ -141,17 +141,13 @@ def make_context(model: Any, arguments: Arguments) -> Any:  # noqa: ANN401 - C p
     params.n_threads_batch = arguments.n_threads
     params.type_k = arguments.type_k
     params.type_v = arguments.type_v
-    params.flash_attn_type = (
-        lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        if arguments.flash_attention
-        else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    )
+    params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
     context = lib.llama_init_from_model(model, params)
     if not context:
         lib.llama_model_free(model)
         raise RunError(
             f"The engine can't make a context of {arguments.n_ctx:,} tokens: "
-            f"{log.last_error() or 'it gives no reason'}.",
+            f"{log.first_error() or 'it gives no reason'}.",
             hint="Try a shorter one: --context 8k",
         )
     return context

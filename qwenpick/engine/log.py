@@ -1,4 +1,4 @@
-"""What the engine says while it loads: its buffers, and why it failed."""
+"""What llama.cpp logs while it loads: its buffers, and why it failed."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ _PARTS = {
     "compute": "compute",
     "output": "output",
 }
+_PREFIXES = re.compile(r"^(?:error loading model: |\w+: )+")
 _ERROR_LEVEL = 4  # ggml.h: GGML_LOG_LEVEL_ERROR
 
 
 class Log:
-    """Collects llama.cpp's lines; nothing of it goes to the terminal."""
+    """Collects llama.cpp's log lines; none of them goes to the terminal."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[int, str]] = []
 
     def take(self, level: int, text: bytes, _data: object) -> None:
-        """Take a piece of log: the callback of llama_log_set."""
+        """Take a line of the log: the callback of llama_log_set."""
         if level == _ERROR_LEVEL or b"buffer size" in text:
             self._lines.append((level, text.decode(errors="replace")))
 
     def start(self) -> None:
-        """Forget what was said before."""
+        """Forget all lines so far."""
         self._lines.clear()
 
     def buffers(self) -> dict[str, int]:
@@ -57,7 +58,17 @@ class Log:
                 name, kind, size = match.groups()
                 yield name, kind, size
 
+    def first_error(self) -> str:
+        """Give the reason of a failed load: llama.cpp names the cause first, then what failed."""
+        errors = self._errors()
+        return _PREFIXES.sub("", errors[0]) if errors else ""
+
     def last_error(self) -> str:
         """Give the last error's own words, empty where there was none."""
-        errors = [line.strip() for level, line in self._lines if level == _ERROR_LEVEL]
-        return errors[-1].split(": ", 1)[-1].rstrip(".") if errors else ""
+        errors = self._errors()
+        return errors[-1] if errors else ""
+
+    def _errors(self) -> list[str]:
+        """Give the errors without the functions that report them."""
+        lines = [text.strip() for level, text in self._lines if level == _ERROR_LEVEL]
+        return [line.split(": ", 1)[-1].rstrip(".") for line in lines]

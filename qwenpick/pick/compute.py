@@ -1,48 +1,75 @@
-"""The compute buffer: the intermediate results of reading a batch, as llama.cpp orders them.
+"""The compute buffer: a batch's intermediate results and its attention mask, looked up.
 
-The graph is that of src/models/qwen35.cpp, step by step, and for models with attention
-throughout that of src/models/llama.cpp; `graph.py` lays it into a buffer.
+llama.cpp takes a constant for each batch size and KV type, and more for each token of the
+context (catalog/model.py: ComputeTable). The catalogue's sizes bring theirs (made by
+benchmarks/compute_table.py), of any other file the engine is asked (engine/dry_load.py), and
+`formula` stands in where there is neither.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from qwenpick.pick.graph import Graph, Result
+from qwenpick.catalog.model import ComputeBuffer, ComputeTable
+from qwenpick.pick.request import KV_TYPES, UBATCHES
 from qwenpick.units import CONTEXT_STEP
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from qwenpick.catalog.model import Architecture
     from qwenpick.pick.request import Settings
 
-FLOAT, HALF, LONG = 4, 2, 8
-POSITIONS = 4
-"""Numbers of a token's position where pictures have rows and columns (M-RoPE)."""
+FLOAT, HALF = 4, 2
 V_ROTATION = 64
 """Side of the matrix that values are rotated with before they are quantised
 (llama-kv-cache.cpp, build_input_v_rot)."""
 
 
-def compute_bytes(arch: Architecture, settings: Settings) -> int:
-    """Size the compute buffer for batches of `ubatch` tokens: the graph's results, and the mask.
+def host_bytes(table: ComputeTable, settings: Settings) -> int:
+    """Size the buffer where the processor does all the work."""
+    return _looked_up(table.host[settings.kv_type], settings)
 
-    llama.cpp rotates the rows of a quantised KV cache, for which it keeps two matrices.
-    Without flash attention every head weighs every token of the context, in floats.
+
+def card_bytes(
+    table: ComputeTable, arch: Architecture, settings: Settings, *, weights: int = 0
+) -> int:
+    """Size the buffer on each card that holds layers.
+
+    The host looks up the tokens' embeddings, so a card has the rest. CUDA's flash attention reads a
+    quantised cache from a copy in half floats, one layer's keys and values at the full context
+    (ggml-cuda/fattn.cu). Where layers stay on the host, a large batch is computed on the card
+    all the same (ggml-backend.cpp: op_offload): it borrows the cache of one layer at a time,
+    counted in half floats, and one matrix. Within 1.3 % of docs/measurements/cards.jsonl.
+
+    Args:
+        table: The model's compute buffers.
+        arch: Its shape.
+        settings: How it is loaded.
+        weights: Bytes of all its weights where some layers stay on the host, else 0.
     """
-    cells, flash = padded(settings.context), settings.flash_attention
-    batch = min(settings.ubatch, cells)
-    graph = graph_bytes(
-        arch, batch, rotated=settings.kv_type != "f16", weighed=0 if flash else cells
-    )
-    return graph + mask_bytes(settings)
+    layer = 2 * HALF * arch.kv_heads * arch.head_dim * padded(settings.context)
+    matrix = arch.ffn * arch.hidden * weights // max(arch.text_params, 1)
+    borrowed = layer + matrix if weights else 0
+    if table.card is not None:
+        return _looked_up(table.card[settings.kv_type], settings) + borrowed
+    copies = layer if settings.kv_type != "f16" else 0
+    embedded = FLOAT * min(settings.ubatch, padded(settings.context)) * arch.hidden
+    return host_bytes(table, settings) - embedded + copies + borrowed
 
 
-def mask_bytes(settings: Settings) -> int:
-    """Size the attention mask, of which a short conversation touches only its own part."""
+def input_bytes(arch: Architecture, settings: Settings) -> int:
+    """Size what the host prepares for cards, which llama.cpp reports as its compute buffer.
+
+    The embedded tokens, room for embedded images, the mask, and what a quantised cache is
+    rotated with (ggml-backend.cpp keeps a graph's inputs on the host).
+    """
     cells = padded(settings.context)
-    element = HALF if settings.flash_attention else FLOAT  # llama-graph.cpp
-    return element * min(settings.ubatch, cells) * cells
+    batch = min(settings.ubatch, cells)
+    turned = sum(rotations(arch)) if settings.kv_type != "f16" else 0
+    return 2 * FLOAT * batch * arch.hidden + HALF * batch * cells + turned
 
 
 def padded(context: int) -> int:
@@ -50,151 +77,47 @@ def padded(context: int) -> int:
     return -(-context // CONTEXT_STEP) * CONTEXT_STEP
 
 
-@lru_cache(maxsize=256)
-def graph_bytes(shape: Architecture, batch: int, *, rotated: bool, weighed: int = 0) -> int:
-    """Size the buffer for a batch, without the attention mask.
-
-    Args:
-        shape: The model's shape.
-        batch: Tokens that are read at once.
-        rotated: Whether the KV cache is quantised, for which llama.cpp rotates its rows.
-        weighed: Tokens whose weights are written out for each head; 0 with flash attention.
-    """
-    return Reading(shape, batch, rotated=rotated, weighed=weighed).size()
-
-
-class Reading:
-    """The graph of reading a batch, as it is put together."""
-
-    def __init__(self, shape: Architecture, batch: int, *, rotated: bool, weighed: int = 0) -> None:
-        self.shape = shape
-        self.weighed = weighed
-        self.graph = Graph()
-        self.row = FLOAT * batch
-        """Bytes of one number for each token."""
-        self.tokens = self.graph.input(FLOAT * batch)
-        self.graph.input(self.row * shape.hidden)  # embedded pictures: there, though unused
-        self.positions = self.graph.input(POSITIONS * FLOAT * batch)
-        # without flash attention values are kept transposed, each number in a place of its own
-        values = shape.kv_heads * shape.head_dim if weighed else 1
-        self.cells = self.graph.input(LONG * batch), self.graph.input(LONG * batch * values)
-        self.rotations: tuple[Result, ...] = ()
-        if rotated:
-            self.rotations = tuple(self.graph.input(size) for size in rotation_bytes(shape))
-
-    def size(self) -> int:
-        """Read through as many layers as it takes until all gaps have been seen."""
-        shape, graph = self.shape, self.graph
-        interval = shape.layers // shape.full_attention_layers
-        states = graph.input(FLOAT)
-        stream = graph.step(self.row * shape.hidden, self.tokens)
-        for layer in range(min(shape.layers, 2 * interval)):
-            normed = self.norm(stream)
-            if (layer + 1) % interval:
-                mixed = self.linear(normed, states)
-            else:
-                mixed = self.attention(normed)
-            residual = graph.inplace(mixed, stream)
-            stream = self.feed_forward(residual)
-        last = graph.step(FLOAT * shape.hidden, self.norm(stream))
-        graph.step(FLOAT * shape.vocab, last)
-        return graph.size()
-
-    def norm(self, source: Result) -> Result:
-        """Normalise, and scale: both may be done in place."""
-        return self.graph.inplace(self.graph.inplace(source))
-
-    def product(self, width: int, source: Result) -> Result:
-        """Multiply with a matrix of the weights: *width* numbers for each token."""
-        return self.graph.step(self.row * width, source)
-
-    def feed_forward(self, residual: Result) -> Result:
-        """Go through the feed-forward part, and add what came in."""
-        graph, shape = self.graph, self.shape
-        normed = self.norm(residual)
-        gate, up = self.product(shape.ffn, normed), self.product(shape.ffn, normed)
-        both = graph.step(gate.bytes, gate, up)
-        return graph.inplace(self.product(shape.hidden, both), residual)
-
-    def attention(self, normed: Result) -> Result:
-        """Store keys and values in the cache, and weigh what is there."""
-        graph, shape = self.graph, self.shape
-        width, kept = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-        gated = bool(shape.linear_layers)
-        queries = self.product(2 * width if gated else width, normed)
-        query = graph.view(queries)
-        if gated:
-            query = graph.inplace(graph.step(self.row * width, query))
-        query = self.rotated(graph.inplace(query, beside=(self.positions,)), 0)
-        value = self.rotated(graph.view(self.product(kept, normed)), 1)
-        key = graph.view(self.product(kept, normed))
-        key = self.norm(key) if gated else key
-        key = self.rotated(graph.inplace(key, beside=(self.positions,)), 0)
-        for row, cell in zip((key, value), self.cells, strict=True):
-            graph.store(graph.view(row), cell)
-        answer = graph.view(self.attended(graph.view(graph.view(query))))
-        answer.bytes = self.row * width  # on a card there is more behind it
-        answer = self.rotated(answer, 1)
-        if gated:
-            gate = graph.inplace(graph.step(self.row * width, graph.view(queries)))
-            answer = graph.inplace(answer, gate)
-        return self.product(shape.hidden, answer)
-
-    def attended(self, query: Result) -> Result:
-        """Weigh the values; without flash attention the weights are a result of their own."""
-        graph, width = self.graph, self.shape.heads * self.shape.head_dim
-        if not self.weighed:
-            return graph.step(self.row * width, query)
-        weights = graph.step(self.row * self.shape.heads * self.weighed, query)
-        answer = graph.step(self.row * width, graph.inplace(weights))
-        return graph.step(answer.bytes, graph.view(answer))
-
-    def rotated(self, source: Result, which: int) -> Result:
-        """Rotate rows where the cache is quantised: keys' (0) or values' (1)."""
-        if not self.rotations:
-            return source
-        turned = self.graph.step(source.bytes, self.graph.view(source), self.rotations[which])
-        return self.graph.view(turned)
-
-    def linear(self, normed: Result, states: Result) -> Result:
-        """Convolve the mixed channels with their tail, then walk the state over the tokens."""
-        graph, shape = self.graph, self.shape
-        keys = shape.linear_key_heads * shape.linear_key_dim
-        heads = shape.linear_value_heads
-        values = heads * shape.linear_value_dim
-        channels = 2 * keys + values
-        tail = graph.step(FLOAT * (shape.linear_conv_kernel - 1) * channels, graph.view(states))
-        mixed = self.product(channels, normed)
-        longer = graph.step(
-            mixed.bytes + tail.bytes, graph.view(tail), graph.view(graph.view(mixed))
-        )
-        graph.store(graph.view(longer))
-        state = graph.step(FLOAT * values * shape.linear_key_dim, graph.view(states))
-        convolved = graph.inplace(self.product(channels, longer))
-        query = graph.inplace(graph.step(self.row * keys, graph.view(convolved)))
-        key = graph.inplace(graph.step(self.row * keys, graph.view(convolved)))
-        value = graph.view(convolved)
-        fading = graph.view(self.product(heads, normed))
-        fading = graph.view(graph.inplace(graph.inplace(graph.inplace(fading))))
-        beta = graph.inplace(graph.view(self.product(heads, normed)))
-        walked = graph.step(
-            self.row * values + state.bytes, query, key, value, fading, beta, graph.view(state)
-        )
-        graph.store(graph.view(walked))
-        answer = graph.view(walked)
-        answer.bytes = self.row * values
-        answer = self.norm(answer)
-        gate = graph.inplace(graph.view(self.product(values, normed)))
-        answer = graph.view(graph.inplace(answer, gate))
-        return graph.view(self.product(shape.hidden, answer))
-
-
-def rotation_bytes(shape: Architecture) -> tuple[int, int]:
-    """Size the matrices that the rows of keys and of values are rotated with.
+def rotations(arch: Architecture) -> tuple[int, int]:
+    """Size the matrices that the rows of a quantised cache's keys and values are rotated with.
 
     The side of the keys' is the largest power of 2 that divides them.
     """
     side = V_ROTATION
-    while shape.head_dim % (2 * side) == 0:
+    while arch.head_dim % (2 * side) == 0:
         side *= 2
     return FLOAT * side**2, FLOAT * V_ROTATION**2
+
+
+@lru_cache(maxsize=256)
+def formula(arch: Architecture) -> ComputeTable:
+    """Estimate the buffers of a model that is not in the catalogue, without an engine to ask.
+
+    The stage that keeps most numbers a token, and two recurrent states beside it: at most 5 MiB
+    more than the engine takes for the catalogue's sizes.
+    """
+    values = arch.linear_value_heads * arch.linear_value_dim
+    channels = 2 * arch.linear_key_heads * arch.linear_key_dim + values
+    attention = 3 * arch.hidden + 5 * arch.heads * arch.head_dim
+    numbers = max(3 * (arch.hidden + max(arch.ffn, channels)), attention) + 9
+    states = 2 * FLOAT * values * arch.linear_key_dim
+    host: dict[str, dict[int, ComputeBuffer]] = {}
+    for kv_type in KV_TYPES:
+        fixed = states + (sum(rotations(arch)) if kv_type != "f16" else 0)
+        host[kv_type] = {
+            batch: ComputeBuffer(FLOAT * numbers * batch + fixed, HALF * batch)
+            for batch in UBATCHES
+        }
+    return ComputeTable(host=host, formula=True)
+
+
+def _looked_up(rows: Mapping[int, ComputeBuffer], settings: Settings) -> int:
+    """Give the bytes for any batch size, between two of the table's on a straight line."""
+    cells = padded(settings.context)
+    batch = min(settings.ubatch, cells)
+    if batch in rows:
+        return rows[batch].at(cells)
+    sizes = sorted(rows)
+    above = min(max(bisect_left(sizes, batch), 1), len(sizes) - 1)
+    low, high = sizes[above - 1], sizes[above]
+    share = max(batch - low, 0) / (high - low)
+    return round(rows[low].at(cells) * (1 - share) + rows[high].at(cells) * share)

@@ -71,7 +71,7 @@ def fit(subject: ModelProfile, question: PickInput, *, last_resort: bool = False
     budget = question.budget
     steps = _ladder(subject, question, last_resort=last_resort)
     free = question.wish.gpu_layers is None
-    place_whole = placement.whole if free else placement.demanded
+    place_whole = placement.full_offload if free else placement.requested_offload
     first = next(steps)
     placed = place_whole(subject, first, subject.memory(first), budget)
     if placement.fits(placed, budget):  # as most do: the ladder is not looked at
@@ -80,7 +80,7 @@ def fit(subject: ModelProfile, question: PickInput, *, last_resort: bool = False
     least = ladder[-1]
     least_placed = place_whole(subject, least, subject.memory(least), budget)
     if least_placed.memory.total <= budget.total:  # else no placement makes it smaller
-        for place in (place_whole, placement.split) if free else (place_whole,):
+        for place in (place_whole, placement.partial_offload) if free else (place_whole,):
             for settings in ladder:
                 one = place(subject, settings, subject.memory(settings), budget)
                 if one and placement.fits(one, budget):
@@ -140,7 +140,7 @@ def _settled(
 ) -> Fit:
     budget = question.budget
     settings = replace(settings, gpu_layers=placed.gpu_layers)
-    rated = Rated(subject=subject, settings=settings, shares=placed.shares)
+    rated = Rated(subject=subject, settings=settings, shares=placed.work)
     return Fit(
         settings=settings,
         memory=placed.memory,

@@ -1,8 +1,8 @@
 """The memory sum: what a model takes, part by part, before anything is downloaded.
 
-The law is that of llama.cpp with one context, one sequence and one row of logits, as
-run/engine.py makes it. Every size follows from the model's shape and the settings; what the
-engine then reports is checked against it in benchmarks/memory.py (docs/memory.md).
+One context, one sequence, flash attention and one row of logits, as engine/engine.py asks of
+llama.cpp. All but the compute buffer and the overhead follows from the model's shape and the
+settings. benchmarks/memory.py checks it against what the engine reports and the process takes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
 
-from qwenpick.pick.compute import compute_bytes
-from qwenpick.units import CONTEXT_STEP
+from qwenpick.catalog.model import ComputeTable  # noqa: TC001 - Structs read their annotations
+from qwenpick.pick import compute
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
@@ -20,37 +20,41 @@ if TYPE_CHECKING:
 
 F32 = 4
 MASK_ELEMENT = 2
-"""The attention mask is in half floats; without flash attention in floats (llama-graph.cpp), and
-then more stays untouched than `predicted_peak` leaves off."""
+"""The attention mask is in half floats (llama-graph.cpp)."""
 
 _KV_BLOCK: dict[KvType, tuple[int, int]] = {"f16": (1, 2), "q8_0": (32, 34), "q4_0": (32, 18)}
 """Elements and bytes of a block of each type (ggml-common.h)."""
 
 METADATA_PER_TOKEN = 44
-"""Bytes of a GGUF header for each entry of the vocabulary: a file's BF16 bytes less its weights,
-over 248,320 entries. Only where no header was read."""
+"""Bytes of a GGUF header for each entry of the vocabulary: a BF16 file's bytes less its weights,
+over 248,320 entries. Used only where no header was read."""
 VOCABULARY_PER_TOKEN = 300
-"""Bytes that the engine holds for each entry of the vocabulary: the growth of the heap when a
-model is loaded. This and the next three were measured (docs/memory.md), all else follows from
-the model's shape."""
+"""Bytes that the engine holds for each entry of the vocabulary: how much the heap grows when a
+model is loaded. This and the next three are measured (docs/memory.md)."""
 PROCESS = 48 << 20
-"""Python, the engine's library and its graphs, this tool: more than a chat -p holds, less than a
-chat in a terminal (docs/memory.md)."""
+"""Python, the engine's library and its graphs, qwenpick itself: more than `chat -p` holds, less
+than a chat in a terminal (docs/memory.md)."""
 WORK_PER_TOKEN = 32 << 10
 """For each token of a batch: quantised inputs, and the last layer's results, which the engine
-lays into the part of the attention mask that a short conversation does not use."""
+places in the part of the attention mask that a short conversation does not use."""
 CELL = 80
 """The engine's book-keeping for each token of the context."""
 
 
 class FileFacts(Struct, frozen=True, kw_only=True):
-    """What is known of a model's file: its bytes, and more once its header was read."""
+    """What is known of a model's file."""
 
     bytes: int
     weights: int | None = None
     """Bytes of the tensors; None before the header was read."""
     repack: int = 0
     """Bytes of the tensors that this processor would repack; 0 before the header was read."""
+    compute: ComputeTable | None = None
+    """Its compute buffers, where the catalogue has them or the engine was asked."""
+
+    def buffers(self, arch: Architecture) -> ComputeTable:
+        """Give its compute buffers, by formula where nobody knows them."""
+        return self.compute or compute.formula(arch)
 
 
 class MemorySum(Struct, frozen=True, kw_only=True):
@@ -67,6 +71,8 @@ class MemorySum(Struct, frozen=True, kw_only=True):
     overhead: int
     devices: tuple[tuple[str, int], ...] = ()
     """Name and bytes of each device that holds a share of the total."""
+    estimated: bool = False
+    """Whether the compute buffer is a formula's estimate, not the engine's own figure."""
 
     @property
     def total(self) -> int:
@@ -84,6 +90,7 @@ class MemorySum(Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """Give the contract's keys."""
         parts: dict[str, Any] = to_builtins(self)
+        del parts["estimated"]
         return parts | {
             "total": self.total,
             "host": self.host,
@@ -105,19 +112,21 @@ def memory_sum(
         arch: The model's shape.
         file: Its file.
         settings: How it is to be loaded.
-        vision: Bytes of the projector and its compute buffer, 0 without pictures.
+        vision: Bytes of the projector and its compute buffer, 0 without images.
         checkpoints: The budget of bytes that checkpoints may use.
     """
+    table = file.buffers(arch)
     return MemorySum(
         weights=weights_bytes(arch, file),
         repack=file.repack if settings.repack else 0,
         kv_cache=kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
         recurrent_state=recurrent_state_bytes(arch),
-        compute=compute_bytes(arch, settings),
+        compute=compute.host_bytes(table, settings),
         output=output_bytes(arch),
         vision=vision,
         checkpoints=checkpoints,
         overhead=overhead_bytes(arch, context=settings.context, ubatch=settings.ubatch),
+        estimated=table.formula,
     )
 
 
@@ -139,9 +148,8 @@ def kv_cache_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
 
 def layer_kv_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
     """Size the attention cache of one full-attention layer, keys and values."""
-    cells = -(-context // CONTEXT_STEP) * CONTEXT_STEP
     elements, size = _KV_BLOCK[kv_type]
-    return 2 * (arch.kv_heads * arch.head_dim * cells // elements) * size
+    return 2 * (arch.kv_heads * arch.head_dim * compute.padded(context) // elements) * size
 
 
 def recurrent_state_bytes(arch: Architecture) -> int:
@@ -177,26 +185,26 @@ def output_bytes(arch: Architecture) -> int:
 
 
 def overhead_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
-    """Size the process, the vocabulary in it, and the engine's own work and book-keeping."""
+    """Size the process, its vocabulary, and the engine's own work and book-keeping."""
     work = WORK_PER_TOKEN * ubatch + CELL * context
     return PROCESS + VOCABULARY_PER_TOKEN * arch.vocab + work
 
 
 def predicted_peak(total: MemorySum, settings: Settings, *, read: int) -> int:
-    """Say what the process's peak will be once *read* tokens were read.
+    """Predict the process's peak once *read* tokens were read.
 
     The attention mask is allocated at once and touched only as the context fills, so a
-    shorter conversation leaves 2 x ubatch x unread context untouched; checkpoints that
-    were not made are not there either, which is the caller's to subtract.
+    shorter conversation leaves 2 x ubatch x unread context untouched. Checkpoints that
+    were not made are the caller's to subtract.
     """
     unread = max(settings.context - read, 0)
     return total.total - MASK_ELEMENT * min(settings.ubatch, settings.context) * unread
 
 
 def used_late(total: MemorySum, settings: Settings) -> int:
-    """Size what of the sum is first used when text is read: the graph's results, and the work.
+    """Size the part of the sum that is first used when text is read, without the mask.
 
-    The mask is left out: a short conversation uses little of it.
+    It is the compute buffer and the engine's work; a short conversation uses little of the mask.
     """
     batch = min(settings.ubatch, settings.context)
     mask = MASK_ELEMENT * batch * settings.context

@@ -1,11 +1,10 @@
-"""Layers on devices: what lies on the host, what on each card, and what is read where.
+"""Offload: which layers are on which device, what memory that takes, and what is read where.
 
-llama.cpp's own rule, so that the answer is what the engine will do: `gpu_layers` counts
-from the last layer down, the output layer being one more behind them; several cards
-share these in proportion to their free memory; the KV cache and the recurrent state
-lie with their layers; the input embedding stays on the host (llama-model.cpp,
-`load_tensors`), and what sees pictures lies on the first card (run/vision.py). Where a
-model ties its output to that embedding, a card gets a copy.
+The same rules as llama.cpp's (llama-model.cpp, `load_tensors`): `gpu_layers` counts from the last
+layer down, with the output layer as one more behind them; several cards share these in proportion
+to their free memory; the KV cache and the recurrent state are where their layers are; the input
+embedding stays on the host, and a card gets a copy where the output is tied to it. The projector
+is on the first card (engine/vision.py).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from qwenpick.pick.budget import DRIVER_ON_HOST
-from qwenpick.pick.cuda_buffer import card_bytes, input_bytes
+from qwenpick.pick.compute import card_bytes, input_bytes
 from qwenpick.pick.speed import DeviceWork
 
 if TYPE_CHECKING:
@@ -29,64 +28,64 @@ if TYPE_CHECKING:
 
 
 class Placement(Struct, frozen=True, kw_only=True):
-    """Where a model lies, and what each device reads for a token."""
+    """Which layers are on the devices, what memory it takes, and each device's work for a token."""
 
     gpu_layers: int
     memory: MemorySum
-    shares: tuple[DeviceWork, ...]
+    work: tuple[DeviceWork, ...]
 
 
-def whole(
-    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
+def full_offload(
+    profile: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
 ) -> Placement:
-    """Place every layer on one kind of device: the cards where there are any, else the host."""
+    """Place every layer on the GPUs, or on the host where there are none."""
     if budget.pooled:
-        return _in_pool(subject, memory, budget)
+        return _in_pool(profile, memory, budget)
     if budget.devices:
-        return _on_cards(subject, settings, memory, budget, subject.architecture.layers + 1)
-    share = DeviceWork(layers=subject.architecture.layers, bytes=memory.weights - subject.unread)
-    return Placement(gpu_layers=0, memory=memory, shares=(share,))
+        return _on_cards(profile, settings, memory, budget, profile.architecture.layers + 1)
+    share = DeviceWork(layers=profile.architecture.layers, bytes=memory.weights - profile.unread)
+    return Placement(gpu_layers=0, memory=memory, work=(share,))
 
 
-def demanded(
-    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
+def requested_offload(
+    profile: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
 ) -> Placement:
-    """Place as many layers as the settings say on the devices, the rest on the host.
+    """Place the layers that the settings name on the GPUs, the rest on the host.
 
-    Of devices that nobody found it counts all on the host.
+    Without a known GPU it counts everything on the host.
     """
-    layers = min(settings.gpu_layers, subject.architecture.layers + 1)
+    layers = min(settings.gpu_layers, profile.architecture.layers + 1)
     if not layers or not budget.devices:
-        on_host = whole(subject, settings, memory, replace(budget, devices=()))
+        on_host = full_offload(profile, settings, memory, replace(budget, devices=()))
         return replace(on_host, gpu_layers=layers)
     if budget.pooled:
-        return _in_pool(subject, memory, budget)
-    return _on_cards(subject, settings, memory, budget, layers)
+        return _in_pool(profile, memory, budget)
+    return _on_cards(profile, settings, memory, budget, layers)
 
 
-def split(
-    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
+def partial_offload(
+    profile: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget
 ) -> Placement | None:
-    """Place as many layers on the cards as they hold, the rest on the host, where it all fits."""
+    """Place as many layers on the cards as they hold; None where the rest does not fit the host."""
     if not budget.devices or budget.pooled:
         return None
-    layers = subject.architecture.layers
+    layers = profile.architecture.layers
 
     def too_many(gpu_layers: int) -> bool:
         return not _cards_hold(
-            _on_cards(subject, settings, memory, budget, gpu_layers), budget, share=1.0
+            _on_cards(profile, settings, memory, budget, gpu_layers), budget, share=1.0
         )
 
     most = bisect.bisect_left(range(1, layers + 1), True, key=too_many)
     if most:
-        placed = _on_cards(subject, settings, memory, budget, most)
+        placed = _on_cards(profile, settings, memory, budget, most)
     else:
-        placed = whole(subject, settings, memory, replace(budget, devices=()))
+        placed = full_offload(profile, settings, memory, replace(budget, devices=()))
     return placed if fits(placed, budget) else None
 
 
 def fits(placement: Placement, budget: Budget, *, share: float = 1.0) -> bool:
-    """Say whether the host and each device hold their part within a share of the budget."""
+    """Whether the host and each device hold their part within a share of the budget."""
     memory = placement.memory
     if budget.pooled:
         device = memory.devices[0][1]
@@ -102,62 +101,64 @@ def _cards_hold(placement: Placement, budget: Budget, *, share: float) -> bool:
     )
 
 
-def _in_pool(subject: ModelProfile, memory: MemorySum, budget: Budget) -> Placement:
-    """Place everything on a device that shares the machine's RAM."""
+def _in_pool(profile: ModelProfile, memory: MemorySum, budget: Budget) -> Placement:
+    """Place everything on a GPU that shares the machine's RAM."""
     host = memory.overhead + memory.checkpoints + memory.output
     device = (budget.devices[0].name, memory.total - host)
-    layers = subject.architecture.layers
+    layers = profile.architecture.layers
     share = DeviceWork(
-        layers=layers, bytes=memory.weights - subject.unread, gpu=budget.devices[0].index
+        layers=layers, bytes=memory.weights - profile.unread, gpu=budget.devices[0].index
     )
     return Placement(
         gpu_layers=layers + 1,
         memory=replace(memory, repack=0, devices=(device,)),
-        shares=(share,),
+        work=(share,),
     )
 
 
 def _on_cards(
-    subject: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget, gpu_layers: int
+    profile: ModelProfile, settings: Settings, memory: MemorySum, budget: Budget, gpu_layers: int
 ) -> Placement:
     """Place the last *gpu_layers* on the cards, and the rest on the host."""
-    shape = subject.architecture
-    last = subject.output or subject.embedding
+    shape = profile.architecture
+    last = profile.output or profile.embedding
     output = last if gpu_layers > 0 else 0
-    blocks = memory.weights - subject.embedding - (0 if shape.tied_embeddings else last)
+    blocks = memory.weights - profile.embedding - (0 if shape.tied_embeddings else last)
     first = max(shape.layers + 1 - gpu_layers, 0)
     rest = min(first, shape.layers)
-    work = card_bytes(shape, settings, weights=memory.weights if rest else 0)
+    buffer = card_bytes(
+        profile.file.buffers(shape), shape, settings, weights=memory.weights if rest else 0
+    )
     used: list[tuple[str, int]] = []
-    shares = []
+    work = []
     for device, (start, stop) in zip(
         budget.devices, _ranges(budget, first, shape.layers + 1), strict=True
     ):
         layers = max(min(stop, shape.layers) - start, 0)  # a small card may get none
         read = blocks * layers // shape.layers + (output if stop > shape.layers > start - 1 else 0)
-        kept = _kept(subject, memory, start, min(stop, shape.layers))
-        beside = work + device.context if stop > start else 0
+        cache = _cache_bytes(profile, memory, start, min(stop, shape.layers))
+        beside = buffer + device.context if stop > start else 0
         beside += memory.vision if gpu_layers and not used else 0
-        used.append((device.name, read + kept + beside))
-        shares.append(DeviceWork(layers=layers, bytes=read, gpu=device.index))
-    shares.append(DeviceWork(layers=rest, bytes=blocks * rest // shape.layers))
+        used.append((device.name, read + cache + beside))
+        work.append(DeviceWork(layers=layers, bytes=read, gpu=device.index))
+    work.append(DeviceWork(layers=rest, bytes=blocks * rest // shape.layers))
     copies = output if shape.tied_embeddings else 0
-    on_host = memory.compute if rest else input_bytes(shape, settings)
-    busy = [one for one, share in zip(budget.devices, shares, strict=False) if share.bytes]
+    busy = [one for one, share in zip(budget.devices, work, strict=False) if share.bytes]
+    on_host = input_bytes(shape, settings) if busy else memory.compute
     libraries = sum(one.context for one in busy) + (DRIVER_ON_HOST if busy else 0)
     placed = replace(
         memory,
         weights=memory.weights + copies,
-        compute=on_host + len(busy) * work,
+        compute=on_host + len(busy) * buffer,
         overhead=memory.overhead + libraries,
         repack=memory.repack if rest else 0,
         devices=tuple(used),
     )
-    return Placement(gpu_layers=gpu_layers, memory=placed, shares=tuple(shares))
+    return Placement(gpu_layers=gpu_layers, memory=placed, work=tuple(work))
 
 
 def _ranges(budget: Budget, first: int, stop: int) -> list[tuple[int, int]]:
-    """Share the layers from *first* to *stop* as llama.cpp does: by budget, in order."""
+    """Split the layers from *first* to *stop* as llama.cpp does: by budget, in order."""
     total = sum(device.budget for device in budget.devices)
     ends = [part / total for part in itertools.accumulate(one.budget for one in budget.devices)]
     count = stop - first
@@ -168,13 +169,13 @@ def _ranges(budget: Budget, first: int, stop: int) -> list[tuple[int, int]]:
     ]
 
 
-def _kept(subject: ModelProfile, memory: MemorySum, start: int, stop: int) -> int:
+def _cache_bytes(profile: ModelProfile, memory: MemorySum, start: int, stop: int) -> int:
     """Give the KV cache and recurrent state of the layers from *start* to *stop*, in bytes."""
-    shape = subject.architecture
+    shape = profile.architecture
     every = shape.layers // shape.full_attention_layers
     full = stop // every - start // every if stop > start else 0
     linear = max(stop - start, 0) - full
-    kept = memory.kv_cache * full // shape.full_attention_layers
+    size = memory.kv_cache * full // shape.full_attention_layers
     if shape.linear_layers:
-        kept += memory.recurrent_state * linear // shape.linear_layers
-    return kept
+        size += memory.recurrent_state * linear // shape.linear_layers
+    return size

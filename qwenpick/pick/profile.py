@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from qwenpick.pick.memory import FileFacts, MemorySum, checkpoint_bytes, memory_sum
+from qwenpick.pick.vision_memory import ProjectorShape, vision_bytes
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture, Model, WeightsFile
@@ -19,7 +20,7 @@ CHECKPOINTS = 4
 
 
 class ModelProfile(Struct, frozen=True, kw_only=True):
-    """What the sum, the placement and the estimate need to know of a file."""
+    """What the memory sum, the placement and the speed estimate need to know of a file."""
 
     architecture: Architecture
     file: FileFacts
@@ -28,13 +29,13 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
     output: int | None = None
     """Bytes of the output matrix; None where it is as large as the embedding, or is that."""
     vision: int = 0
-    """Bytes of the vision projector and its work, where pictures are asked for."""
+    """Bytes of the vision projector and its work, where images are asked for."""
     size: str | None = None
     quant: str | None = None
 
     @property
     def unread(self) -> int:
-        """Bytes that are hardly read for a token: an input embedding that is only looked up."""
+        """Bytes that are not read for every token: an input embedding that is only looked up."""
         return 0 if self.architecture.tied_embeddings else self.embedding
 
     def memory(self, settings: Settings) -> MemorySum:
@@ -56,7 +57,7 @@ def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> ModelProfile
     shape = model.architecture
     return ModelProfile(
         architecture=shape,
-        file=FileFacts(bytes=file.bytes),
+        file=FileFacts(bytes=file.bytes, compute=model.compute),
         embedding=file.bytes * shape.vocab * shape.hidden // shape.text_params,
         vision=_vision(model) if vision else 0,
         size=model.size,
@@ -65,16 +66,20 @@ def of_catalog(model: Model, file: WeightsFile, *, vision: bool) -> ModelProfile
 
 
 def _vision(model: Model) -> int:
-    """Size what pictures take; of a projector whose shape nobody knows, its file alone."""
+    """Size what images take; of a projector whose shape nobody knows, its file alone."""
     projector = model.projector
     if projector is None or projector.shape is None:
         return projector.bytes if projector else 0
-    from qwenpick.pick.vision_memory import ProjectorShape, vision_bytes
-
-    hidden, ffn, layers = projector.shape
-    out = model.architecture.hidden
-    eyes = ProjectorShape(weights=projector.bytes, hidden=hidden, ffn=ffn, layers=layers, out=out)
-    return vision_bytes(eyes)
+    hidden, ffn, _ = projector.shape
+    return vision_bytes(
+        ProjectorShape(
+            weights=projector.bytes,
+            hidden=hidden,
+            ffn=ffn,
+            out=model.architecture.hidden,
+            encoding=projector.encoding,
+        )
+    )
 
 
 def bits(quant: str) -> int:

@@ -41,7 +41,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     gpu_layers: int = 0
     threads: int = 1
     ubatch: int = 512
-    flash_attention: bool = True
     repack: bool = False
 
 
