@@ -36,7 +36,7 @@ int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned size) {
     return 0;
 }
 int nvmlDeviceGetMemoryInfo(void *handle, memory_t *memory) {
-    if (is("unified")) return NOT_SUPPORTED;
+    if (is("unified") || is("refuses")) return NOT_SUPPORTED;
     unsigned long long gib = 1ull << 30;
     memory->total = (is("mig") ? 5 : is("laptop") ? 8 : 24) * gib;
     memory->free = memory->total - gib;

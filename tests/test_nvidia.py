@@ -87,6 +87,15 @@ def test_one_memory_for_both_is_the_machines(driver: Path) -> None:
     assert card["total"] == found["memory"]["total"]
 
 
+def test_a_card_whose_memory_the_driver_refuses_is_not_given_the_machines(driver: Path) -> None:
+    found = probed(driver, "refuses")
+    (card,) = found["gpus"]
+    assert (card["total"], card["free"], card["unified"]) == (None, None, False)
+    assert any("does not say how much memory NVIDIA GeForce RTX 3090" in n for n in found["notes"])
+    answer = run(driver, "refuses", "recommend", "--json")
+    assert json.loads(answer.stdout)["pick"]["settings"]["gpu_layers"] == 0
+
+
 def test_a_laptops_card_has_the_laptops_bandwidth(driver: Path) -> None:
     (card,) = probed(driver, "laptop")["gpus"]
     assert card["bandwidth_bytes_per_second"] == 256e9  # 272 on the desktop
@@ -135,6 +144,6 @@ def test_doctor_tells_of_an_engine_without_cuda(driver: Path) -> None:
     checks = {check["name"]: check for check in json.loads(answer.stdout)["checks"]}
     assert answer.returncode == 5
     assert checks["GPU"]["state"] == "bad"
-    assert "engine built for CPU" in checks["GPU"]["found"]
-    assert "the wheel cu125 fits" in checks["GPU"]["found"]
+    assert "engine is built for CPU" in checks["GPU"]["found"]
+    assert "the prebuilt cu125 engine supports it" in checks["GPU"]["found"]
     assert checks["GPU"]["mend"] == "qwenpick engine install"

@@ -55,7 +55,7 @@ COMMANDS = {
     ),
     "doctor": (
         "cmd_doctor:doctor",
-        "Say what is wrong with this set-up, and the command that mends it.",
+        "Check this installation; show how to fix it.",
     ),
 }
 """Every command in the order of --help: where it is (module of this room, name there), and

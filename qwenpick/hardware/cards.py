@@ -6,12 +6,11 @@ bytes per second. A laptop's card is another card than the desktop's of the same
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import Path
 
-from msgspec import Struct
+import msgspec
 
 from qwenpick import units
 from qwenpick.errors import UsageError
@@ -32,7 +31,7 @@ _SAME_MEMORY = 0.12
 """A driver's figure lies this close below the box's: it keeps some for itself."""
 
 
-class Card(Struct, frozen=True, kw_only=True):
+class Card(msgspec.Struct, frozen=True, kw_only=True):
     """One card, or one machine whose memory serves processor and GPU."""
 
     name: str
@@ -49,8 +48,8 @@ class Card(Struct, frozen=True, kw_only=True):
 @cache
 def cards() -> tuple[Card, ...]:
     """Read the table."""
-    rows = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
-    return tuple(Card(**row) for row in rows)
+    rows = Path(__file__).with_name("cards.json").read_bytes()
+    return msgspec.json.decode(rows, type=tuple[Card, ...])
 
 
 def find(name: str) -> Card:

@@ -1,4 +1,4 @@
-"""What may be wrong with a set-up: one check a function, each pure, each with what mends it."""
+"""What may be wrong with an installation: one pure check a function, each with its fix."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ State = Literal["good", "warning", "bad"]
 INSTALL = "qwenpick engine install"
 
 
-class Check(Struct, frozen=True, kw_only=True):
+class Check(Struct, frozen=True, kw_only=True, rename={"fix": "mend"}):
     """What one check found, with the keys of `doctor --json`."""
 
     name: str
     state: State
     found: str
-    mend: str | None = None
+    fix: str | None = None
+    """What to type, None where all is good."""
 
 
 class EngineTrial(Struct, frozen=True, kw_only=True):
@@ -41,14 +42,15 @@ class CheckInputs(Struct, frozen=True, kw_only=True):
     trial: EngineTrial | None
     """None without an engine."""
     missing: tuple[str, ...] = ()
-    """Programs that compiling takes and that are not here."""
+    """Programs that compiling needs and that are not installed."""
     smallest: int
     """Bytes of the smallest model's file."""
     largest: int
     """Bytes of the largest file that a pick may take."""
     disk_kind: str = ""
-    """What makes the cache's disk slow; empty where nothing is known to."""
+    """What makes the cache's disk slow, empty where nothing does."""
     hub: str
+    """Its address."""
     hub_problem: str = ""
     token_problem: str = ""
     has_token: bool = False
@@ -59,7 +61,7 @@ class CheckInputs(Struct, frozen=True, kw_only=True):
 
 
 def run_checks(found: CheckInputs) -> list[Check]:
-    """Make all checks, in the order in which a person would mend them."""
+    """Make all checks, in the order in which a person would fix them."""
     return [
         engine(found), backend(found), compiler(found), memory(found), swap(found), space(found),
         disk(found), hub(found), token(found), power(found),
@@ -81,59 +83,63 @@ def engine(found: CheckInputs) -> Check:
 
 
 def backend(found: CheckInputs) -> Check:
-    """Can the engine drive the GPU that is here."""
+    """Does the engine support this GPU."""
     gpus = found.machine.gpus
     if not gpus:
-        return _good("GPU", "none; the processor does the work")
+        return _good("GPU", "none; models run on the CPU")
     named = gpus[0].name if len(gpus) == 1 else f"{len(gpus)} GPUs ({gpus[0].name}, ...)"
     build = found.machine.engine
     if not build.installed:
-        return _warning("GPU", f"{named}, and no engine yet", INSTALL)
+        return _warning("GPU", f"{named}, but no engine is installed", INSTALL)
     drives = {"nvidia": {"cuda", "vulkan"}, "apple": {"metal"}, "amd": {"hip", "vulkan"},
               "intel": {"sycl", "vulkan"}}.get(gpus[0].vendor, set())  # fmt: skip
     if drives & set(build.backends):
-        return _good("GPU", f"{named}, and an engine that drives it")
+        return _good("GPU", f"{named}; the engine supports it")
     built_for = " and ".join(build.backends).replace("cpu", "CPU") or "an unknown backend"
     wheels = found.fits.wheels
     fits = (
-        f"the wheel {wheels} fits" if wheels else f"it has to be compiled for {found.fits.backend}"
+        f"the prebuilt {wheels} engine supports it"
+        if wheels
+        else f"an engine for {found.fits.backend} has to be compiled"
     )
-    return _bad("GPU", f"GPU found ({named}), engine built for {built_for}; {fits}", INSTALL)
+    return _bad("GPU", f"{named}, but the engine is built for {built_for}; {fits}", INSTALL)
 
 
 def compiler(found: CheckInputs) -> Check:
-    """Is there what compiling the engine takes, where no wheel fits."""
+    """Can the engine be compiled, where it has to be."""
     if found.fits.wheels:
-        return _good("compiler", "not needed: a wheel fits this machine")
+        return _good("compiler", "not needed: there is a prebuilt engine for this machine")
     if not found.missing:
-        return _good("compiler", "here")
+        return _good("compiler", "installed")
     lacking = ", ".join(found.missing)
-    mend = {
+    fix = {
         "Linux": "sudo apt install build-essential (Debian, Ubuntu), and the toolkit of the GPU",
         "macOS": "xcode-select --install",
     }.get(found.machine.os.split(" ")[0], "winget install Microsoft.VisualStudio.2022.BuildTools")
     if found.trial is not None and found.trial.started:
-        return _warning("compiler", f"missing for a better engine: {lacking}", mend)
-    return _bad("compiler", f"missing: {lacking}", mend)
+        return _warning(
+            "compiler", f"{lacking} not found; a faster engine could be compiled with it", fix
+        )
+    return _bad("compiler", f"{lacking} not found; the engine has to be compiled", fix)
 
 
 def memory(found: CheckInputs) -> Check:
-    """Is there room for the smallest model."""
+    """Is there memory for the smallest model."""
     there = found.machine.memory
     room = there.available if there.limit is None else min(there.limit, there.available)
     at_all = there.total if there.limit is None else there.limit
     if at_all < found.smallest:
-        source = there.limit_source or "the machine's memory"
+        source = there.limit_source or "RAM"
         return _bad(
             "memory",
-            f"{source}: {units.memory(at_all)}, the smallest model's file alone has "
+            f"{units.memory(at_all)} ({source}); the smallest model alone needs "
             f"{units.memory(found.smallest)}",
-            "Raise the limit, for a container: docker run --memory 2g",
+            "Raise the limit; for a container: docker run --memory 2g",
         )
     if room < found.smallest:
         return _warning(
             "memory",
-            f"{units.memory(room)} available now, too little for the smallest model",
+            f"{units.memory(room)} available, too little for the smallest model",
             "Close other programs, then: qwenpick recommend",
         )
     return _good("memory", f"{units.memory(room)} available")
@@ -144,24 +150,24 @@ def swap(found: CheckInputs) -> Check:
     if found.swap_used >= 64 * units.MIB:
         return _warning(
             "swap",
-            f"{units.memory(found.swap_used)} in use: a model that is swapped out answers slowly",
+            f"{units.memory(found.swap_used)} in use; a model that is swapped out answers slowly",
             "Close other programs, then: sudo swapoff -a && sudo swapon -a",
         )
     return _good("swap", "not in use")
 
 
 def space(found: CheckInputs) -> Check:
-    """Is there room for a download."""
+    """Is there disk space for a download."""
     free = found.machine.disk.free
     elsewhere = "export HF_HOME=/path/on/a/larger/disk"
     if free is None:
-        return _warning("space", "the cache's disk can't be asked", elsewhere)
+        return _warning("space", "free space of the cache's disk is unknown", elsewhere)
     if free < found.smallest:
         return _bad("space", f"{units.download(free)} free, too little for any model", elsewhere)
     if free < found.largest:
         return _warning(
             "space",
-            f"{units.download(free)} free; a 9B needs up to {units.download(found.largest)}",
+            f"{units.download(free)} free; the largest file needs {units.download(found.largest)}",
             "qwenpick list, qwenpick rm MODEL",
         )
     return _good("space", f"{units.download(free)} free")
@@ -172,20 +178,20 @@ def disk(found: CheckInputs) -> Check:
     if found.disk_kind:
         return _warning(
             "disk",
-            f"the cache is on {found.disk_kind}: loading a model takes long",
+            f"the cache is on {found.disk_kind}; models load slowly from it",
             "export HF_HOME=/path/on/a/fast/disk",
         )
-    return _good("disk", "nothing known against it")
+    return _good("disk", "not known to be slow")
 
 
 def hub(found: CheckInputs) -> Check:
-    """Can the hub be reached."""
+    """Does Hugging Face, or the mirror in its place, answer."""
     if found.offline:
-        return _good("hub", "not asked, as HF_HUB_OFFLINE says")
+        return _good("hub", "not checked: HF_HUB_OFFLINE is set")
     if found.hub_problem:
         return _bad(
             "hub",
-            f"{found.hub} can't be reached: {found.hub_problem}",
+            found.hub_problem,
             "export HF_ENDPOINT=https://hf-mirror.com, or: qwenpick pull --source modelscope",
         )
     return _good("hub", f"{found.hub} answers")
@@ -196,29 +202,29 @@ def token(found: CheckInputs) -> Check:
     if found.token_problem:
         return _bad("token", found.token_problem, "hf auth login, or: unset HF_TOKEN")
     if found.has_token and found.hub_problem:
-        return _good("token", "there, not tried")
-    return _good("token", "accepted" if found.has_token else "none, and none is needed")
+        return _good("token", "set, not checked")
+    return _good("token", "accepted" if found.has_token else "not set, and not needed")
 
 
 def power(found: CheckInputs) -> Check:
-    """Does a battery or a power mode slow the machine."""
+    """Does a battery or a power mode slow the machine down."""
     if found.saves_power:
         return _warning(
-            "power", "the power mode saves energy: about half the speed on many machines",
+            "power", "the power mode saves energy; many machines run at half speed",
             "powerprofilesctl set performance",
         )  # fmt: skip
     if found.on_battery:
-        return _warning("power", "on battery: many machines are slower then", "Plug it in.")
-    return _good("power", "nothing that slows it")
+        return _warning("power", "on battery; many machines are slower", "Plug it in.")
+    return _good("power", "full speed")
 
 
 def _good(name: str, found: str) -> Check:
     return Check(name=name, state="good", found=found)
 
 
-def _warning(name: str, found: str, mend: str) -> Check:
-    return Check(name=name, state="warning", found=found, mend=mend)
+def _warning(name: str, found: str, fix: str) -> Check:
+    return Check(name=name, state="warning", found=found, fix=fix)
 
 
-def _bad(name: str, found: str, mend: str) -> Check:
-    return Check(name=name, state="bad", found=found, mend=mend)
+def _bad(name: str, found: str, fix: str) -> Check:
+    return Check(name=name, state="bad", found=found, fix=fix)

@@ -1,4 +1,4 @@
-"""Gathers what `doctor` looks at: the engine in a child process, the disk, the hub, the power."""
+"""Looks at what `doctor` checks on this machine: engine, disk, power, compilers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick.hardware import system
+from qwenpick.hardware.build import fitting
 from qwenpick.hardware.checks import EngineTrial
 
 if TYPE_CHECKING:
+    from qwenpick.hardware.build import Build
+    from qwenpick.hardware.machine import Machine
     from qwenpick.hardware.system_reader import SystemReader
 
 _TRY = """
@@ -23,7 +26,6 @@ print("knows" if any(b"qwen35" in path.read_bytes() for path in libraries
 """
 _NETWORKED = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "ceph", "glusterfs", "afs")
 _SECONDS_FOR_ENGINE = 60.0
-_SECONDS_FOR_HUB = 5.0
 
 
 def try_engine(python: str = sys.executable) -> EngineTrial:
@@ -85,52 +87,9 @@ def saves_power(sources: SystemReader) -> bool:
     return sources.text("/sys/firmware/acpi/platform_profile") in {"low-power", "quiet"}
 
 
-def endpoint(sources: SystemReader) -> str:
-    """Give the hub's address."""
-    return (sources.environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-
-
-def is_offline(sources: SystemReader) -> bool:
-    """Say whether the hub is not to be asked (HF_HUB_OFFLINE, as huggingface_hub reads it)."""
-    named = sources.environment.get("HF_HUB_OFFLINE", "").upper()
-    return named in {"1", "ON", "YES", "TRUE"}
-
-
-def token(sources: SystemReader) -> str | None:
-    """Give the person's token, from where huggingface_hub looks for it."""
-    named = sources.environment.get("HF_TOKEN")
-    if named:
-        return named.strip()
-    path = sources.environment.get("HF_TOKEN_PATH")
-    place = Path(path).expanduser() if path else system.hub_cache(sources).parent / "token"
-    try:
-        return place.read_text(encoding="utf-8").strip() or None
-    except OSError:
-        return None
-
-
-def ask_hub(hub: str, path: str, secret: str | None = None) -> tuple[int | None, str]:
-    """Ask the hub for a page's head.
-
-    Returns:
-        The code of its answer, None without one; and what went wrong then.
-    """
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    try:
-        request = urllib.request.Request(hub + path, headers=headers)  # noqa: S310 - the hub's
-        with urllib.request.urlopen(request, timeout=_SECONDS_FOR_HUB) as answer:  # noqa: S310
-            return answer.status, ""
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, str(error.reason)
-    except urllib.error.URLError as error:
-        return None, str(error.reason)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return None, str(error)
+def fitting_here(machine: Machine) -> Build:
+    """Choose the engine build for a machine; ROCm is looked for on this one."""
+    return fitting(machine, rocm=Path("/opt/rocm").exists())
 
 
 def missing(programs: tuple[str, ...]) -> tuple[str, ...]:

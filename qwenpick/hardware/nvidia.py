@@ -1,7 +1,8 @@
 """NVIDIA's cards, as their driver tells of them through NVML. The only user of pynvml.
 
-Machines with one memory for processor and GPU (Jetson, GB10) have no figure of their own
-there: theirs is the RAM. A driver that fails, hangs or crashes is a note.
+Chips with one memory for processor and GPU (Jetson, GB10) have no figure of their own: theirs is
+the RAM. Of any other card the driver may refuse the figure: then it is unknown. A driver that
+fails, hangs or crashes is a note.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from qwenpick.hardware.system_reader import SystemReader
 
 _PATIENCE = 0.4  # seconds
+_ONE_MEMORY = {"gb10", "gb110", "thor", "orin", "xavier", "tegra", "jetson"}
+"""Words of the names of chips that share the machine's memory (NVIDIA's CUDA GPU list)."""
 _BUSY_FROM = 256 * units.MIB
 """Memory of other processes that is worth a note; a desktop's own windows take less."""
 
@@ -37,6 +40,11 @@ def gpus(sources: SystemReader, memory: Memory) -> tuple[list[Gpu], list[str], l
     notes = [f"The NVIDIA driver does not start ({found['error']})."] if found["error"] else []
     driver = _driver(found)
     cards = [_card(card, driver, memory) for card in found["cards"]]
+    notes += [
+        f"The NVIDIA driver does not say how much memory {card.name} has; it is not used."
+        for card in cards
+        if card.total is None
+    ]
     notes += [
         f"Other processes hold {units.memory(card['others'])} of {card['name']}'s memory."
         for card in found["cards"]
@@ -139,12 +147,13 @@ def _try(question: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 
 
 
 def _card(found: dict[str, Any], driver: str | None, memory: Memory) -> Gpu:
-    """Make a card's facts; one without memory of its own uses the machine's."""
-    unified = not found["total"]
+    """Make a card's facts; a chip without memory of its own uses the machine's."""
+    words = set(found["name"].casefold().split())
+    unified = not found["total"] and bool(words & _ONE_MEMORY)
     return Gpu(
         vendor="nvidia",
         name=found["name"],
-        total=memory.total if unified else found["total"],
+        total=memory.total if unified else found["total"] or None,
         free=memory.available if unified else found["free"],
         unified=unified,
         driver=driver,

@@ -36,16 +36,26 @@ def _sysctl(name: str) -> str | None:
 
 def _registry(key: str) -> tuple[Mapping[str, object], ...]:
     """Give the values of each numbered subkey of a key of Windows' local machine registry."""
-    from qwenpick.hardware import windows
+    import winreg  # type: ignore[import-not-found,unused-ignore]
 
-    return windows.registry(key)
+    found = []
+    for number in range(64):
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, f"{key}\\{number:04d}") as subkey:  # type: ignore[attr-defined]
+                count = winreg.QueryInfoKey(subkey)[1]  # type: ignore[attr-defined]
+                values = [winreg.EnumValue(subkey, index) for index in range(count)]  # type: ignore[attr-defined]
+        except OSError:
+            break
+        found.append({name: value for name, value, _ in values})
+    return tuple(found)
 
 
 def _processor_feature(number: int) -> bool:
     """Ask Windows whether its processor has a feature (IsProcessorFeaturePresent)."""
-    from qwenpick.hardware import windows
+    import ctypes
 
-    return windows.processor_feature(number)
+    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    return bool(kernel.IsProcessorFeaturePresent(number))
 
 
 def _affinity() -> frozenset[int] | None:

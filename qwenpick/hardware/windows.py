@@ -1,4 +1,4 @@
-"""What Windows is asked, and the GPUs that it names beside NVIDIA's."""
+"""The GPUs that Windows names beside NVIDIA's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from qwenpick.hardware import cards
 from qwenpick.hardware.machine import Gpu
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from qwenpick.hardware.system_reader import SystemReader
 
 _DISPLAYS = r"SYSTEM\CurrentControlSet\Control\Class\{4d36e968-e325-11ce-bfc1-08002be10318}"
@@ -41,29 +39,5 @@ def gpus(sources: SystemReader) -> tuple[list[Gpu], list[str]]:
                 bandwidth_bytes_per_second=rate,
             )
         )
-    note = "Windows does not tell how much of a GPU's memory is free, NVIDIA's apart."
+    note = "Windows does not say how much memory of an AMD or Intel GPU is free."
     return found, [note] if found else []
-
-
-def registry(key: str) -> tuple[Mapping[str, object], ...]:
-    """Give the values of each numbered subkey of a key below HKEY_LOCAL_MACHINE."""
-    import winreg  # type: ignore[import-not-found,unused-ignore]
-
-    found = []
-    for number in range(64):
-        try:
-            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, f"{key}\\{number:04d}") as subkey:  # type: ignore[attr-defined]
-                count = winreg.QueryInfoKey(subkey)[1]  # type: ignore[attr-defined]
-                values = [winreg.EnumValue(subkey, index) for index in range(count)]  # type: ignore[attr-defined]
-        except OSError:
-            break
-        found.append({name: value for name, value, _ in values})
-    return tuple(found)
-
-
-def processor_feature(number: int) -> bool:
-    """Ask whether the processor has a feature."""
-    import ctypes
-
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
-    return bool(kernel.IsProcessorFeaturePresent(number))

@@ -14,6 +14,7 @@ from msgspec import Struct, to_builtins
 from qwenpick.cli.options import Json, Yes
 from qwenpick.cli.output import ask, emit, status
 from qwenpick.errors import RunError
+from qwenpick.hardware import health
 
 if TYPE_CHECKING:
     from qwenpick.hardware.build import Build, Command
@@ -68,7 +69,7 @@ def install(
         machine, dry_run = from_file(machine_file), True
     else:
         machine = probe()
-    fits = fitting_here(machine)
+    fits = health.fitting_here(machine)
     steps = _steps(fits, machine.engine)
     if dry_run:
         sys.stdout.write("".join(f"{step}\n" for step in steps))
@@ -81,15 +82,8 @@ def install(
     status(f"The engine starts: {fits.backend}.")
 
 
-def fitting_here(machine: Machine) -> Build:
-    """Choose the build for a machine; ROCm is looked for on this one."""
-    from qwenpick.hardware.build import fitting
-
-    return fitting(machine, rocm=Path("/opt/rocm").exists())
-
-
 def _engines(machine: Machine) -> EngineResult:
-    fits = fitting_here(machine)
+    fits = health.fitting_here(machine)
     steps = _steps(fits, machine.engine)
     return EngineResult(here=machine.engine, fits=fits, commands=tuple(map(str, steps)))
 
@@ -142,14 +136,12 @@ def _install(steps: list[Command], here: EngineBuild) -> None:
     """
     import shutil
 
-    from qwenpick.hardware.health import try_engine
-
     kept = _keep() if here.installed else None
     problem = "it was interrupted"
     try:
         problem = _run(steps)
         if not problem:
-            trial = try_engine()
+            trial = health.try_engine()
             problem = "" if trial.started else f"it does not start: {trial.problem}"
     finally:
         if kept:

@@ -35,15 +35,15 @@ def probe(machine: Machine) -> None:
 
 
 def doctor(checks: Sequence[Check]) -> None:
-    """Show the checks, a line each, and what mends each that is not good."""
+    """Show the checks, a line each, and how to fix each that is not good."""
     out = render.console()
     width = max(len(check.name) for check in checks)
     for check in checks:
         style = {"bad": "bold red", "warning": "yellow"}.get(check.state, "green")
         out.print(f"{MARKS[check.state]:<4}", style=style, end=" ")
         out.print(f"{check.name:<{width}}  {check.found}", soft_wrap=True)
-        if check.mend:
-            out.print(f"{'':<{width + 7}}{check.mend}", soft_wrap=True)
+        if check.fix:
+            out.print(f"{'':<{width + 7}}{check.fix}", soft_wrap=True)
 
 
 def engine(here: EngineBuild, fits: Build, commands: Sequence[str]) -> None:

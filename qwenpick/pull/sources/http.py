@@ -60,6 +60,24 @@ def ask(client: httpx2.Client, url: str, *, what: str, headers: dict[str, str]) 
     return document
 
 
+def status(client: httpx2.Client, url: str, *, headers: dict[str, str], seconds: float) -> int:
+    """Ask for a document, and give the status code of the answer.
+
+    Raises:
+        HubError: Nobody answers, or a server that is out of order.
+    """
+    try:
+        with client.stream("GET", url, headers=headers, timeout=seconds) as answer:
+            code: int = answer.status_code
+            if code >= httpx2.codes.INTERNAL_SERVER_ERROR and (
+                error := failures.refused(code, answer.headers, url, what="")
+            ):
+                raise error
+            return code
+    except (httpx2.HTTPError, ValueError) as error:
+        raise cause(error, url, what="this address") from None
+
+
 def stream(
     client: httpx2.Client,
     url: str,

@@ -8,7 +8,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import httpx2
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_session, hf_hub_url
+from huggingface_hub import (
+    HfApi,
+    constants,
+    get_hf_file_metadata,
+    get_session,
+    get_token,
+    hf_hub_url,
+)
 from huggingface_hub.errors import FileMetadataError
 from huggingface_hub.hf_api import RepoFile, RepoSibling
 from huggingface_hub.utils import logging
@@ -39,6 +46,25 @@ class Hub:
         logging.set_verbosity(_ERROR)
         self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
         self._chunked = not constants.HF_HUB_DISABLE_XET and bool(find_spec("hf_xet"))
+
+    @property
+    def endpoint(self) -> str:
+        """Its address."""
+        return self._endpoint
+
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a token to send."""
+        return bool(get_token())
+
+    def whoami(self, *, seconds: float) -> int:
+        """Ask whose token ours is, and give the status code of the answer.
+
+        Raises:
+            HubError: No hub answers.
+        """
+        url = f"{self._endpoint}/api/whoami-v2"
+        return http.status(get_session(), url, headers=self._headers(), seconds=seconds)
 
     def names(self, repo: str, revision: str) -> tuple[str, ...]:
         """List the files of a repository."""
