@@ -1,7 +1,7 @@
 """The memory sum on a card: against what the engine reports, and what the driver counts.
 
     python benchmarks/cards.py [--out FILE] [SIZE:QUANT ...]
-    python benchmarks/cards.py --from docs/measurements/cards.jsonl --doc docs/memory.md
+    python benchmarks/cards.py --from cards.jsonl --doc cards.md    (both in docs/measurements)
 
 On a machine with an NVIDIA card and an engine that drives it. Files of the real shapes with random
 weights are loaded one after the other, each in a process of its own, whole on the card and in part:

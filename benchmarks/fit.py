@@ -1,7 +1,7 @@
 """Whether the pick for a memory limit really runs under it, and whether a better one would have.
 
     sudo python benchmarks/fit.py [--rounds N] [--out FILE] [LIMIT ...]
-    python benchmarks/fit.py --from docs/measurements/fit.jsonl --doc docs/memory.md
+    python benchmarks/fit.py --from fit.jsonl --doc fit.md    (both in docs/measurements)
 
 For each limit: the pick for it (`--for max-performance`) is written with random weights and the
 catalogue's bytes, and run with its own settings in turn without the limit and in a memory cgroup

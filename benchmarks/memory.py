@@ -1,7 +1,7 @@
 """The memory sum against the engine: every part as it reports it, and the process's real peak.
 
     python benchmarks/memory.py [--out FILE] [SIZE:QUANT ...]
-    python benchmarks/memory.py --from docs/measurements/memory.jsonl --doc docs/memory.md
+    python benchmarks/memory.py --from memory.jsonl --doc memory.md    (both in docs/measurements)
 
 Writes files of the four real shapes with random weights, one at a time, and loads each in a
 process of its own under every setting: 600 tokens are read, in four cases all that the context

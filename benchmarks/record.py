@@ -1,4 +1,4 @@
-"""What the benchmarks measured: kept as it comes, and put into a page between two marks."""
+"""What the benchmarks measured: saved row by row, and written into a page between two marks."""
 
 from __future__ import annotations
 

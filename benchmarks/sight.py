@@ -1,8 +1,8 @@
-"""What pictures take: the law against what the engine reports and what the process takes.
+"""What images take: the law against what the engine reports and what the process takes.
 
-    python benchmarks/sight.py [tiny 0.8b-tiny 0.8b 2b] [--out FILE] [--doc docs/memory.md]
+    python benchmarks/sight.py [tiny 0.8b-tiny 0.8b 2b] [--out FILE] [--doc PAGE]
 
-Each picture is shown in a process of its own (`qwenpick chat --image ... --json`), with random
+Each image is shown in its own process (`qwenpick chat --image ... --json`), with random
 weights all of it; `0.8b-tiny` is the 0.8B with a tiny projector. `--from FILE` prints what was
 measured before.
 """
@@ -48,12 +48,12 @@ EYES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One picture: how it was shown, and what it took, in bytes."""
+    """One image: how it was shown, and what it took, in bytes."""
 
     model: str
-    picture: str
+    image: str
     tokens: int
-    """Of the picture."""
+    """Of the image."""
     weights: int
     projector_weights: int
     settings: Settings
@@ -99,22 +99,22 @@ class Row:
 
 
 def measure(model: str, folder: Path) -> Iterator[Row]:
-    """Write a model with its projector, and show it each picture of the plan."""
+    """Write a model with its projector, and show it each image of the plan."""
     eyes = read_projector_shape(projector.write(folder / "mmproj-F16.gguf", EYES[model]))
     path = folder / f"{model}.gguf"
     if model == "tiny":
         shapes.write(path, shapes.TINY)
     else:
         shapes.write_size(path, model.split("-", maxsplit=1)[0], "Q4_K_M")
-    marks = 2  # what the template writes around a picture
+    marks = 2  # what the template writes around a image
     words = talk(path)["turns"][0]["prompt_tokens"] + marks
     weights = sum(tensor.bytes for tensor in read_model(path).tensors)
     for width, height in PLAN[model]:
-        took = talk(path, "--image", str(draw(folder / "picture.png", width, height)))
+        took = talk(path, "--image", str(draw(folder / "image.png", width, height)))
         memory, turn = took["memory"], took["turns"][0]
         row = Row(
             model=model,
-            picture=f"{width} x {height}",
+            image=f"{width} x {height}",
             tokens=turn["prompt_tokens"] - words,
             weights=weights,
             projector_weights=eyes.weights,
@@ -129,7 +129,7 @@ def measure(model: str, folder: Path) -> Iterator[Row]:
 
 
 def draw(path: Path, width: int, height: int) -> Path:
-    """Write a picture of noise, which no format makes smaller."""
+    """Write a image of noise, which no format makes smaller."""
     pixels = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
     Image.fromarray(pixels).save(path)
     return path
@@ -145,13 +145,13 @@ def talk(model: Path, *more: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def page(rows: list[Row]) -> Iterator[str]:
-    """Say for each picture what was predicted and what was there, in MiB."""
-    titles = ["model", "picture", "tokens", "buffer", "reported", "predicted", "peak", "error"]
+    """Say for each image what was predicted and what was there, in MiB."""
+    titles = ["model", "image", "tokens", "buffer", "reported", "predicted", "peak", "error"]
     yield f"| {' | '.join(titles)} |"
     yield f"|{' --- |' * len(titles)}"
     for row in rows:
         yield (
-            f"| {row.model} | {row.picture} | {row.tokens:,} | {row.buffer / MIB:.2f} | "
+            f"| {row.model} | {row.image} | {row.tokens:,} | {row.buffer / MIB:.2f} | "
             f"{row.reported / MIB:.2f} | {row.predicted() / MIB:,.0f} | {row.peak / MIB:,.0f} | "
             f"{error(row):+.1%} |"
         )
@@ -160,7 +160,7 @@ def page(rows: list[Row]) -> Iterator[str]:
     near = sum(one <= 0.03 for one in errors)
     yield ""
     yield (
-        f"{len(rows)} pictures. The buffer is {worst:.2f} MiB off at worst; the peak "
+        f"{len(rows)} images. The buffer is {worst:.2f} MiB off at worst; the peak "
         f"{max(errors):.1%} at worst, within 3 % at {near} of {len(rows)}."
     )
 

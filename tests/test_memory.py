@@ -210,7 +210,7 @@ def test_a_batch_size_between_those_of_the_table_is_on_the_line_between(ubatch: 
 def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
     docs = Path(__file__).parents[1] / "docs"
     rows = record.read_rows(docs / "measurements" / "memory.jsonl", benchmark.Row)
-    page = (docs / "memory.md").read_text(encoding="utf-8")
+    page = (docs / "measurements" / "memory.md").read_text(encoding="utf-8")
     assert record.filled(page, "\n".join(benchmark.page(rows)), benchmark.MARKS) == page
     for row in rows:
         assert row.predicted() == pytest.approx(row.peak, rel=0.03)
@@ -221,7 +221,7 @@ def test_the_page_shows_what_was_measured_and_the_law_is_right() -> None:
 def test_a_card_holds_what_the_sum_says() -> None:
     docs = Path(__file__).parents[1] / "docs"
     rows = record.read_rows(docs / "measurements" / "cards.jsonl", cards.Row)
-    page = (docs / "memory.md").read_text(encoding="utf-8")
+    page = (docs / "measurements" / "cards.md").read_text(encoding="utf-8")
     assert record.filled(page, "\n".join(cards.page(rows)), cards.MARKS) == page
     for row in rows:
         card, host = row.errors
@@ -235,7 +235,7 @@ def test_a_card_holds_what_the_sum_says() -> None:
 def test_images_take_what_the_sum_says() -> None:
     docs = Path(__file__).parents[1] / "docs"
     rows = record.read_rows(docs / "measurements" / "sight.jsonl", sight.Row)
-    page = (docs / "memory.md").read_text(encoding="utf-8")
+    page = (docs / "measurements" / "sight.md").read_text(encoding="utf-8")
     assert record.filled(page, "\n".join(sight.page(rows)), sight.MARKS) == page
     for row in rows:
         assert abs(sight.error(row)) < 0.03

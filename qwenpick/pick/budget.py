@@ -17,12 +17,12 @@ RESERVE_LEAST = 300 * units.MIB
 CARD_CONTEXTS = {"8.9": 456 << 20, "9.0": 612 << 20}
 """What the engine's library holds on a card beside its buffers, by compute capability: 451 to 456
 MiB on three RTX 4090 ("unaccounted" in https://github.com/ggml-org/llama.cpp/pull/15860), 607 to
-612 on an H100 (docs/memory.md)."""
+612 on an H100 (docs/measurements/cards.md)."""
 CARD_CONTEXT = 456 << 20
 """The same for all others, of which it is not known."""
 DRIVER_ON_HOST = 370 << 20
 """What CUDA takes of the host's memory once a card is used, its libraries counted: 365 to 374 MiB
-more than the sum's other parts, on an H100 (docs/memory.md). Of others the same is taken."""
+more than the sum's other parts, on an H100 (docs/measurements/cards.md). Others: the same."""
 
 
 class Device(Struct, frozen=True, kw_only=True):

@@ -30,10 +30,10 @@ METADATA_PER_TOKEN = 44
 over 248,320 entries. Used only where no header was read."""
 VOCABULARY_PER_TOKEN = 300
 """Bytes that the engine holds for each entry of the vocabulary: how much the heap grows when a
-model is loaded. This and the next three are measured (docs/memory.md)."""
+model is loaded. This and the next three are measured (docs/measurements/memory.md)."""
 PROCESS = 48 << 20
 """Python, the engine's library and its graphs, qwenpick itself: more than `chat -p` holds, less
-than a chat in a terminal (docs/memory.md)."""
+than a chat in a terminal (docs/measurements/memory.md)."""
 WORK_PER_TOKEN = 32 << 10
 """For each token of a batch: quantised inputs, and the last layer's results, which the engine
 places in the part of the attention mask that a short conversation does not use."""

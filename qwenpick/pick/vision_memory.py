@@ -21,7 +21,7 @@ COPIES = 3 * 1 + FLOAT
 its copy of that, the one brought to whole tokens; and that in floats (mtmd.cpp, clip_encode, which
 makes a second one in floats: of a large image both are never there at once, measured)."""
 LIBRARIES = 10 << 20
-"""Pillow, numpy, the multimodal library and its graph: measured (docs/memory.md)."""
+"""Pillow, numpy, the multimodal library and its graph: measured (docs/measurements/sight.md)."""
 
 
 class ProjectorShape(Struct, frozen=True, kw_only=True):
