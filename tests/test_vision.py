@@ -250,9 +250,9 @@ def test_what_an_address_sends_is_looked_at(
 @pytest.mark.parametrize(
     ("url", "code", "said"),
     [
-        ("http://127.0.0.1:9/a.png", 4, "Nothing answers at 127.0.0.1:9"),
-        ("http://[/a.png", 2, "is no address"),
-        ("HTTP://", 2, "is no address"),
+        ("http://127.0.0.1:9/a.png", 4, "127.0.0.1:9 refuses the connection"),
+        ("http://[/a.png", 2, "not a web address"),
+        ("HTTP://", 2, "not a web address"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_told(

@@ -61,6 +61,8 @@ def _ending(code: int, stderr: str) -> str:
 def disk_kind(sources: SystemReader) -> str:
     """Say what makes the cache's disk slow: spinning, or across a network; empty if nothing."""
     path = system.hub_cache(sources)
+    if path is None:
+        return ""
     best, device = "", ""
     for line in (sources.text("/proc/self/mountinfo") or "").splitlines():
         before, _, after = line.partition(" - ")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwenpick import hub_env
+from qwenpick.errors import UsageError
 from qwenpick.hardware import cgroup
 from qwenpick.hardware.machine import Disk, Memory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qwenpick.hardware.system_reader import SystemReader
 
 
@@ -88,32 +91,22 @@ def physical_cores() -> int | None:
 
 
 def disk(sources: SystemReader) -> Disk:
-    """Find the folder that downloads go to, and the space on its disk.
-
-    The hub's own rules: HF_HUB_CACHE, else `hub` in HF_HOME, else in
-    `huggingface` in XDG_CACHE_HOME or ~/.cache (huggingface_hub/constants.py).
-    """
+    """Find the folder that downloads go to, and the space on its disk."""
     path = hub_cache(sources)
+    if path is None:
+        return Disk(path="", free=None)
     there = path
     while not os.path.exists(there) and there != there.parent:  # noqa: PTH110 - Path.exists raises
         there = there.parent
     return Disk(path=str(path), free=_free(there))
 
 
-def hub_cache(sources: SystemReader) -> Path:
-    """Give the folder of the hub's cache; it may not exist yet."""
-    environment = sources.environment
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if environment.get(name):
-            return _expanded(environment[name])
-    if environment.get("HF_HOME"):
-        return _expanded(environment["HF_HOME"]) / "hub"
-    return _expanded(environment.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
-
-
-def _expanded(text: str) -> Path:
-    """Expand `~` and variables; what can't be expanded stays (Path.expanduser raises there)."""
-    return Path(os.path.expanduser(os.path.expandvars(text)))  # noqa: PTH111 - see above
+def hub_cache(sources: SystemReader) -> Path | None:
+    """Give the folder of the hub's cache; it may not exist yet, None where it cannot be known."""
+    try:
+        return hub_env.cache_root(sources.environment)
+    except UsageError:
+        return None
 
 
 def _ram(sources: SystemReader) -> tuple[int, int]:

@@ -13,35 +13,26 @@ call, as the hub's own tools read it at their start. Knows no network.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from qwenpick.hub_env import cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PARTIAL = ".incomplete"
 
 
-def root() -> Path:
-    """Give the folder of the hub cache: HF_HUB_CACHE, else below HF_HOME; it may not exist."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if named := os.environ.get(name):
-            return Path(os.path.expandvars(named)).expanduser()
-    if named := os.environ.get("HF_HOME"):
-        return Path(os.path.expandvars(named)).expanduser() / "hub"
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(caches).expanduser() / "huggingface" / "hub"
-
-
 def folder(repo: str) -> Path:
     """Give the folder of a repository."""
-    return root() / ("models--" + repo.replace("/", "--"))
+    return cache_root() / ("models--" + repo.replace("/", "--"))
 
 
 def repo_of(path: Path) -> str | None:
     """Give the repository that a path inside the cache belongs to."""
     try:
-        first = path.relative_to(root()).parts[0]
+        first = path.relative_to(cache_root()).parts[0]
     except (ValueError, IndexError):
         return None
     kind, _, repo = first.partition("--")
@@ -60,7 +51,7 @@ def partial(repo: str, etag: str) -> Path:
 
 def lock(repo: str, etag: str) -> Path:
     """Give the lock that the hub's own tools hold while they fetch the same bytes."""
-    return root() / ".locks" / folder(repo).name / (etag + ".lock")
+    return cache_root() / ".locks" / folder(repo).name / (etag + ".lock")
 
 
 def snapshot(repo: str, commit: str, name: str) -> Path:
@@ -109,7 +100,7 @@ def names(repo: str, revision: str) -> tuple[str, ...]:
 def files() -> Iterator[Path]:
     """Go over every .gguf of the cache, each blob once, snapshots in their order of names."""
     seen = set()
-    for path in sorted(root().glob("models--*/snapshots/*/**/*.gguf")):
+    for path in sorted(cache_root().glob("models--*/snapshots/*/**/*.gguf")):
         if path.is_file() and path.resolve() not in seen:
             seen.add(path.resolve())
             yield path

@@ -11,6 +11,7 @@ Addresses are said without their user, password and query: those carry secrets.
 from __future__ import annotations
 
 import errno
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -48,6 +49,12 @@ class HubError(PullError):
         self.wait = wait
 
 
+def number(text: str | None) -> int | None:
+    """Read a whole number of a header: up to 15 ASCII digits, None for anything else."""
+    digits = (text or "").strip()
+    return int(digits) if re.fullmatch(r"[0-9]{1,15}", digits) else None
+
+
 def host_of(url: str) -> str:
     """Give an address's host and port, and nothing that may be secret."""
     parts = urlsplit(url)
@@ -67,10 +74,10 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> 
         url: What was asked.
         what: The repository or file, for the message.
     """
-    code = headers.get("x-error-code", "")
     host = host_of(url)
     if status < 400:  # noqa: PLR2004 - where HTTP's errors begin
         return None
+    code = headers.get("x-error-code", "")
     if status in _PASSING:
         return _busy(status, headers, host)
     if code == "GatedRepo":
@@ -92,8 +99,7 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> 
 
 
 def _busy(status: int, headers: Mapping[str, str], host: str) -> HubError:
-    after = headers.get("retry-after", "").strip()
-    wait = float(after) if after.isdigit() else None
+    wait = number(headers.get("retry-after"))
     if status == 429:  # noqa: PLR2004 - too many requests
         asked = f" and asks to wait {wait:.0f} s" if wait else ""
         return HubError(
@@ -134,6 +140,11 @@ def _by_status(status: int, host: str, what: str) -> HubError:
         status, (f"{host} refuses {what} ({status}).", "Check HF_ENDPOINT and the spelling.")
     )
     return HubError(message, hint=hint)
+
+
+def no_size(name: str) -> HubError:
+    """Say that a hub does not give a file's length, without which nothing can be checked."""
+    return HubError(f"The hub does not give the size of {name}.", hint="Try another mirror.")
 
 
 def no_model(url: str, *, what: str, because: str) -> HubError:

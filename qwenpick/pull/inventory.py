@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from qwenpick.errors import UsageError
+from qwenpick.hub_env import cache_root
 from qwenpick.pull import cache, digests, failures, local
 from qwenpick.pull.names import quant_of
 from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
@@ -71,7 +72,7 @@ def installed(catalog: Catalog) -> tuple[InstalledFile, ...]:
 
 def left_over() -> tuple[Path, ...]:
     """List what pulls left that were stopped or went wrong: pieces, and files set aside."""
-    root = cache.root()
+    root = cache_root()
     pieces = root.glob(f"models--*/blobs/*{cache.PARTIAL}")
     return tuple(sorted([*pieces, *root.glob("models--*/set-aside/*")]))
 
@@ -134,7 +135,7 @@ def remove(plan: Removal) -> None:
             digests.forget(path)
             path.unlink(missing_ok=True)
             for parent in path.parents:
-                if parent == cache.root() or any(parent.iterdir()):
+                if parent == cache_root() or any(parent.iterdir()):
                     break
                 parent.rmdir()
         except OSError as error:

@@ -9,12 +9,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from qwenpick.errors import PullError, UsageError
-from qwenpick.pull import cache, digests, fetch, local, names
+from qwenpick.hub_env import cache_root
+from qwenpick.pull import cache, digests, failures, fetch, local, names
 from qwenpick.pull.failures import HubError
 from qwenpick.pull.plan import Asked, Item, Plan
 from qwenpick.pull.reference import DEFAULT_QUANT, HubFile, Size, unknown_quant
 from qwenpick.pull.retry import with_retries
-from qwenpick.pull.sources.modelscope import DEFAULT_REVISION, ModelScope
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog, Model, Projector, WeightsFile
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from qwenpick.pull.reference import Reference
 
 SOURCES = ("hf", "modelscope")
+_BRANCHES = {"hf": "main", "modelscope": "master"}
+"""What a repository's newest files stand under."""
 
 
 class PullOptions(Struct, frozen=True, kw_only=True):
@@ -41,12 +43,18 @@ def check_source(name: str) -> None:
         UsageError: There is no such source.
     """
     if name not in SOURCES:
-        raise UsageError(f"{name!r} is no source.", hint=f"SystemReader: {', '.join(SOURCES)}.")
+        raise UsageError(f"Unknown source {name!r}.", hint=f"Sources: {', '.join(SOURCES)}.")
 
 
 def source_of(name: str) -> Source:
-    """Give the hub of that name."""
+    """Give the hub of that name.
+
+    Raises:
+        PullError: A variable of the environment cannot be used.
+    """
     if name == "modelscope":
+        from qwenpick.pull.sources.modelscope import ModelScope
+
         return ModelScope()
     from qwenpick.pull.sources.hub import Hub
 
@@ -149,7 +157,7 @@ def _offered(part: WeightsFile | Projector, model: Model, options: PullOptions) 
     repo, revision = model.repo, model.revision
     if options.source == "modelscope":
         repo = model.modelscope_repo or repo
-        revision = model.modelscope_revision or DEFAULT_REVISION
+        revision = model.modelscope_revision or _BRANCHES["modelscope"]
     remote = with_retries(lambda: hub.file(repo, revision, part.name), options.progress)
     if part.sha256 and remote.sha256 and remote.sha256 != part.sha256:
         raise PullError(
@@ -162,7 +170,7 @@ def _offered(part: WeightsFile | Projector, model: Model, options: PullOptions) 
 
 def _plan_hub_file(reference: HubFile, options: PullOptions) -> Plan:
     hub, progress = source_of(options.source), options.progress
-    branch = "main" if options.source == "hf" else DEFAULT_REVISION
+    branch = _BRANCHES[options.source]
     repo = reference.repo
     try:
         wanted = _wanted(reference, hub, branch, options)
@@ -211,8 +219,8 @@ def _here(name: str, found: local.Found, sha256: str | None) -> Item:
 
 
 def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
-    if remote.bytes is None:
-        raise PullError(f"The hub does not say how long {remote.name} is.", hint="Try a mirror.")
+    if not remote.bytes:
+        raise failures.no_size(remote.name)
     done = _partial_bytes(repo, remote.etag)
     if fetch.is_complete(repo, remote):
         done = remote.bytes
@@ -235,7 +243,7 @@ def _partial_bytes(repo: str, etag: str) -> int:
 
 
 def _plan(title: str, source: str, repo: str, revision: str, items: tuple[Item, ...]) -> Plan:
-    place = cache.root()
+    place = cache_root()
     while not place.exists():
         place = place.parent
     return Plan(

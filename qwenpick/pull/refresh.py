@@ -1,6 +1,6 @@
 """Asks the hub for the catalogue's files as they are now, and keeps the answer in QWENPICK_HOME.
 
-Saved as `catalog.json`: {repo: {"revision": commit, "files": {name: {"bytes", "sha256"}}}}.
+Saved as `catalog.json`: {repo: {"revision": answer.commit, "files": {name: {"bytes", "sha256"}}}}.
 `catalog/refreshed.py` lays it over the table when it is loaded.
 """
 
@@ -28,16 +28,16 @@ def refresh(catalog: Catalog, progress: Progress) -> int:
 
     hub, repos, count = Hub(), {}, 0
     for model in catalog.models:
-        commit, listing = with_retries(lambda repo=model.repo: hub.listing(repo, "main"), progress)  # type: ignore[misc]
+        answer = with_retries(lambda repo=model.repo: hub.listing(repo, "main"), progress)  # type: ignore[misc]
         wanted = {file.name for file in model.files}
         if model.projector:
             wanted.add(model.projector.name)
         files: dict[str, Any] = {
             name: {"bytes": size, "sha256": sha256}
-            for name, size, sha256 in listing
+            for name, size, sha256 in answer.files
             if name in wanted and size and sha256
         }
-        repos[model.repo] = {"revision": commit, "files": files}
+        repos[model.repo] = {"revision": answer.commit, "files": files}
         count += len(files)
     path = place()
     draft = path.with_suffix(".draft")

@@ -83,9 +83,9 @@ def pull(
     """
     from qwenpick.catalog.table import load
     from qwenpick.cli.progress import Progress
+    from qwenpick.hub_env import offline
     from qwenpick.pull import planner
     from qwenpick.pull import refresh as refreshing
-    from qwenpick.pull.sources.http import offline
 
     planner.check_source(source)
     progress = Progress()

@@ -1,27 +1,19 @@
-"""The hub, through its own library: lists, describes and gives files. The only file with it."""
+"""A Hugging Face hub over its HTTP API: lists, describes and gives files.
+
+Not through huggingface_hub, which imports for 0.6 s, takes answers of any size and type, sends the
+token to whatever host a listing's next page names, and reports to the hub (docs/decisions.md).
+"""
 
 from __future__ import annotations
 
-import os
 import re
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
-import httpx2
-from huggingface_hub import (
-    HfApi,
-    constants,
-    get_hf_file_metadata,
-    get_session,
-    get_token,
-    hf_hub_url,
-)
-from huggingface_hub.errors import FileMetadataError
-from huggingface_hub.hf_api import RepoFile, RepoSibling
-from huggingface_hub.utils import logging
-from huggingface_hub.utils._headers import build_hf_headers
+from msgspec import Meta, Struct, field
 
-from qwenpick import __version__
+from qwenpick import hub_env
 from qwenpick.pull import failures
 from qwenpick.pull.failures import HubError, host_of
 from qwenpick.pull.plan import RemoteFile
@@ -29,23 +21,84 @@ from qwenpick.pull.sources import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NoReturn
 
     from qwenpick.pull.sources.xet import XetAccess
 
-_ERROR = 40  # logging.ERROR: what the library warns of, we say ourselves
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
+"""What a file of the cache may be called: no dot, no slash."""
+_NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
+_PAGES = 100
+_HINT = "Check HF_ENDPOINT, and whether a login page of the network answers."
+
+Size = Annotated[int, Meta(ge=0, le=1 << 50)]
+Text = Annotated[str, Meta(max_length=4096)]
+
+
+class _Lfs(Struct, frozen=True):
+    """Where a large file's bytes are: `sha256` in a repository, `oid` in a tree."""
+
+    sha256: Text | None = None
+    oid: Text | None = None
+
+
+class _Sibling(Struct, frozen=True):
+    """A file of a repository."""
+
+    rfilename: Text
+    size: Size | None = None
+    lfs: _Lfs | None = None
+
+
+class _Repository(Struct, frozen=True):
+    """The answer about a repository."""
+
+    sha: Text | None = None
+    siblings: list[_Sibling] | None = None
+
+
+class _Entry(Struct, frozen=True):
+    """An entry of a tree."""
+
+    path: Text
+    type: Text = "file"
+    size: Size | None = None
+    lfs: _Lfs | None = None
+
+
+class _Access(Struct, frozen=True):
+    """Where the chunk store is, and a token to it (hub docs, xet/auth)."""
+
+    url: Annotated[str, Meta(pattern=r"\Ahttps?://[!-~]+\Z", max_length=4096)] = field(
+        name="casUrl"
+    )
+    token: Annotated[str, Meta(pattern=r"\A[!-~]+\Z", max_length=65536)] = field(name="accessToken")
+    expires: Annotated[int, Meta(ge=0, le=1 << 40)] = field(name="exp")
+
+
+class HubListing(Struct, frozen=True, kw_only=True):
+    """The files of a revision, as far as a hub describes them."""
+
+    commit: str
+    files: tuple[tuple[str, int | None, str | None], ...]
+    """Name, bytes, sha256."""
 
 
 class Hub:
-    """The hub at HF_ENDPOINT, with HF_TOKEN: a `plan.Source`."""
+    """The hub at HF_ENDPOINT, with HF_TOKEN: a `plan.Source`.
+
+    Raises:
+        PullError: A variable of the environment cannot be used.
+    """
 
     name = "hf"
 
     def __init__(self) -> None:
-        logging.set_verbosity(_ERROR)
-        self._endpoint = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-        self._chunked = not constants.HF_HUB_DISABLE_XET and bool(find_spec("hf_xet"))
+        self._endpoint = hub_env.endpoint()
+        token = hub_env.token()
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._chunked = not hub_env.xet_disabled() and bool(find_spec("hf_xet"))
 
     @property
     def endpoint(self) -> str:
@@ -55,7 +108,7 @@ class Hub:
     @property
     def has_token(self) -> bool:
         """Whether there is a token to send."""
-        return bool(get_token())
+        return bool(self._headers)
 
     def whoami(self, *, seconds: float) -> int:
         """Ask whose token ours is, and give the status code of the answer.
@@ -64,78 +117,75 @@ class Hub:
             HubError: No hub answers.
         """
         url = f"{self._endpoint}/api/whoami-v2"
-        return http.status(get_session(), url, headers=self._headers(), seconds=seconds)
+        return http.status(url, headers=self._headers, seconds=seconds)
 
     def names(self, repo: str, revision: str) -> tuple[str, ...]:
         """List the files of a repository."""
-        return tuple(name for name, _, _ in self.listing(repo, revision)[1])
+        return tuple(name for name, _, _ in self.listing(repo, revision).files)
 
-    def listing(
-        self, repo: str, revision: str
-    ) -> tuple[str, tuple[tuple[str, int | None, str | None], ...]]:
-        """Give the commit, and each file's name, bytes and sha256 where the hub says them."""
-        http.check_line()
-        api = HfApi(endpoint=self._endpoint, library_name="qwenpick", library_version=__version__)
-        try:
-            info = api.model_info(
-                repo, revision=revision, files_metadata=True, timeout=http.stall_seconds()
-            )
-            entries = info.siblings or self._tree(api, repo, revision)
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
-            self._fail(error, repo)
-        files = (
-            (entry.rfilename, entry.size, entry.lfs.sha256 if entry.lfs else None)
-            for entry in entries
-        )
-        return info.sha or revision, tuple(files)
+    def listing(self, repo: str, revision: str) -> HubListing:
+        """List the files of a repository, and the commit that the revision stands at.
 
-    def _tree(self, api: HfApi, repo: str, revision: str) -> list[RepoSibling]:
+        Raises:
+            HubError: By its cause.
+        """
+        url = f"{self._endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+        answer, _ = http.get(url, _Repository, what=repo, headers=self._headers)
+        files = [
+            (one.rfilename, one.size, _digest(one.lfs)) for one in answer.siblings or ()
+        ] or self._tree(repo, revision)
+        return HubListing(commit=_commit(answer.sha, url), files=tuple(files))
+
+    def _tree(self, repo: str, revision: str) -> list[tuple[str, int | None, str | None]]:
         """List by the tree, for a mirror that describes a repository without its files."""
-        return [
-            RepoSibling(rfilename=entry.path, size=entry.size)
-            for entry in api.list_repo_tree(repo, revision=revision, recursive=True)
-            if isinstance(entry, RepoFile)
-        ]
+        url = f"{self._endpoint}/api/models/{repo}/tree/{quote(revision, safe='')}?recursive=true"
+        files: list[tuple[str, int | None, str | None]] = []
+        for _ in range(_PAGES):
+            entries, headers = http.get(url, list[_Entry], what=repo, headers=self._headers)
+            files += [
+                (one.path, one.size, _digest(one.lfs)) for one in entries if one.type == "file"
+            ]
+            following = _NEXT.search(headers.get("link", ""))
+            if not following:
+                return files
+            if not http.same_origin(following[1], url):
+                raise HubError(
+                    f"{host_of(url)} continues its list of files on another host: refused.",
+                    hint=_HINT,
+                )
+            url = following[1]
+        raise HubError(f"{host_of(url)} lists the files of {repo} without an end.", hint=_HINT)
 
     def file(self, repo: str, revision: str, name: str) -> RemoteFile:
         """Describe a file: its commit, its bytes, its sha256."""
-        http.check_line()
         url = self._url(repo, revision, name)
-        try:
-            facts = get_hf_file_metadata(
-                url,
-                headers=self._headers(),
-                endpoint=self._endpoint,
-                timeout=http.stall_seconds(),
-            )
-        except (httpx2.HTTPError, FileMetadataError, ValueError) as error:
-            self._fail(error, f"{repo}/{name}")
-        etag = facts.etag or ""
-        if not re.fullmatch(r"[\w.-]{1,128}", etag) or not facts.commit_hash:
-            raise HubError(
-                f"{host_of(url)} does not answer as a hub does: no commit or etag.",
-                hint="Check HF_ENDPOINT, and whether a login page of the network answers.",
-            )
+        headers = http.head(url, what=f"{repo}/{name}", headers=self._headers)
+        etag = headers.get("x-linked-etag") or headers.get("etag") or ""
+        etag = etag.removeprefix("W/").strip('"')
+        if not _ETAG.fullmatch(etag):
+            raise HubError(f"{host_of(url)} gives {name} no usable etag.", hint=_HINT)
+        moved = headers["status"].startswith("3")
+        length = headers.get("x-linked-size") or (None if moved else headers.get("content-length"))
+        chunks = headers.get("x-xet-hash", "")
         return RemoteFile(
             name=name,
-            commit=facts.commit_hash,
+            commit=_commit(headers.get("x-repo-commit"), url),
             etag=etag,
-            bytes=facts.size,
+            bytes=failures.number(length),
             sha256=etag if _SHA256.fullmatch(etag) else None,
-            chunks=facts.xet_file_data.file_hash if facts.xet_file_data else None,
+            chunks=chunks if _SHA256.fullmatch(chunks) else None,
         )
 
     def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """Give a file's bytes from *offset* on: from the chunk store where it is kept there."""
         if file.bytes is None:
-            raise HubError(f"The hub does not say how long {file.name} is.", hint="Try a mirror.")
+            raise failures.no_size(file.name)
         if file.chunks and self._chunked:
             return self._from_chunks(repo, file, file.chunks, offset)
         return http.stream(
-            get_session(),
             self._url(repo, file.commit, file.name),
             what=file.name,
-            headers=self._headers(),
+            headers=self._headers,
             span=(offset, file.bytes),
         )
 
@@ -145,8 +195,8 @@ class Hub:
 
         came = False
         try:
-            door = self._door(repo, file.commit)
-            for piece in xet.stream(door, name, (offset, file.bytes or 0)):
+            access = self._access(repo, file.commit)
+            for piece in xet.stream(access, name, (offset, file.bytes or 0)):
                 came = True
                 yield piece
         except HubError:
@@ -159,29 +209,29 @@ class Hub:
                 wait=0.0,
             ) from None
 
-    def _door(self, repo: str, commit: str) -> XetAccess:
-        """Ask the hub where its chunk store is, and for a token to it (hub docs, xet/auth)."""
+    def _access(self, repo: str, commit: str) -> XetAccess:
         from qwenpick.pull.sources.xet import XetAccess
 
         url = f"{self._endpoint}/api/models/{repo}/xet-read-token/{commit}"
-        answer = http.ask(get_session(), url, what=repo, headers=self._headers())
-        try:
-            return XetAccess(
-                endpoint=str(answer["casUrl"]),  # type: ignore[index]
-                token=str(answer["accessToken"]),  # type: ignore[index]
-                expires=int(answer["exp"]),  # type: ignore[index]
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            self._fail(error, repo)
+        answer, _ = http.get(url, _Access, what=repo, headers=self._headers)
+        return XetAccess(endpoint=answer.url, token=answer.token, expires=answer.expires)
 
     def _url(self, repo: str, revision: str, name: str) -> str:
-        return hf_hub_url(repo, name, revision=revision, endpoint=self._endpoint)
+        return f"{self._endpoint}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}"
 
-    def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = build_hf_headers(
-            library_name="qwenpick", library_version=__version__
-        )
-        return headers
 
-    def _fail(self, error: Exception, what: str) -> NoReturn:
-        raise http.cause(error, self._endpoint, what=what) from None
+def _digest(lfs: _Lfs | None) -> str | None:
+    """Give a large file's sha256, where it is one."""
+    sha256 = (lfs.sha256 or lfs.oid or "") if lfs else ""
+    return sha256 if _SHA256.fullmatch(sha256) else None
+
+
+def _commit(named: str | None, url: str) -> str:
+    """Check the name of a commit, which becomes a folder of the cache.
+
+    Raises:
+        HubError: It is not 40 hexadecimal digits.
+    """
+    if named and _COMMIT.fullmatch(named):
+        return named
+    raise HubError(f"{host_of(url)} names no commit of 40 hexadecimal digits.", hint=_HINT)

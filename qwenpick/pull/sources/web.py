@@ -1,63 +1,73 @@
-"""A picture from the web, where a person names its address: one request, to that host alone.
+"""An image from the web, where a person names its address: one request, to that host alone.
 
-It goes through the hub library's client, and so obeys its proxies and certificates; neither
-HF_TOKEN nor anything else of a hub's goes along.
+It goes through the client of the hubs, and so obeys their proxies and certificates; no token
+goes along. Of an address, only the host is repeated in a message: the rest may be secret.
 """
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import time
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
-from huggingface_hub import get_session
 
-from qwenpick import __version__
+from qwenpick import hub_env
 from qwenpick.errors import PullError, UsageError
 from qwenpick.pull.failures import host_of
 from qwenpick.pull.sources import http
 from qwenpick.units import download
 
-_HINT = "Check the address in a browser, or fetch it yourself and name the file."
+_HINT = "Check the address in a browser, or download it yourself and name the file."
 _SECONDS = 30.0
+_REDIRECTS = 5
+_WHOLE_SECONDS = 300.0
 
 
 def fetch(url: str, *, largest: int) -> bytes:
     """Get what is at an address, up to *largest* bytes.
 
     Raises:
-        UsageError: It is no address, or there is more at it.
-        PullError: It can't be had.
+        UsageError: It is not an address, or there is more at it.
+        PullError: It cannot be downloaded.
     """
     host = _host(url)
-    if http.offline():
+    if hub_env.offline():
         raise PullError(
-            f"HF_HUB_OFFLINE is set, and so {host} is not asked.",
+            f"HF_HUB_OFFLINE is set, so {host} is not asked.",
             hint="Unset HF_HUB_OFFLINE, or name a file.",
         )
-    data = bytearray()
     try:
-        with get_session().stream(
-            "GET",
-            url,
-            headers={"User-Agent": f"qwenpick/{__version__}"},
-            timeout=_SECONDS,
-            follow_redirects=True,
-        ) as answer:
-            if answer.is_error:
-                status = answer.status_code
-                raise PullError(f"{host} answers {status} for this picture.", hint=_HINT)
-            for chunk in answer.iter_bytes():
-                data += chunk
-                if len(data) > largest:
-                    raise UsageError(
-                        f"What {host} sends is larger than {download(largest)}.",
-                        hint="A picture is a jpeg, png, webp or gif.",
+        for _ in range(_REDIRECTS):
+            with http.client().stream("GET", url, timeout=_SECONDS) as answer:
+                if not answer.is_redirect:
+                    return _body(answer, host, largest)
+                url = urljoin(url, answer.headers.get("location", ""))
+                if urlsplit(url).hostname != urlsplit(str(answer.request.url)).hostname:
+                    raise PullError(
+                        f"{host} redirects to another host, which is not asked.", hint=_HINT
                     )
-    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
-        raise _no_address(url) from None
+    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError):
+        raise _not_an_address() from None
     except httpx2.HTTPError as error:
-        message = http.cause(error, url, what="this picture").message
+        message = http.cause(error, url, what="this image").message
         raise PullError(message, hint=_HINT) from None
+    raise PullError(f"{host} redirects in a circle.", hint=_HINT)
+
+
+def _body(answer: httpx2.Response, host: str, largest: int) -> bytes:
+    """Read an answer up to its bounds in bytes and seconds."""
+    if answer.is_error:
+        raise PullError(f"{host} answers {answer.status_code} for this image.", hint=_HINT)
+    data, deadline = bytearray(), time.monotonic() + _WHOLE_SECONDS
+    for chunk in answer.iter_bytes():
+        data += chunk
+        if len(data) > largest:
+            raise UsageError(
+                f"The file at {host} is larger than {download(largest)}.",
+                hint="An image is a jpeg, png, webp or gif.",
+            )
+        if time.monotonic() > deadline:
+            raise PullError(f"{host} sends this image too slowly.", hint=_HINT)
     return bytes(data)
 
 
@@ -67,9 +77,9 @@ def _host(url: str) -> str:
     except ValueError:
         named = None
     if not named:
-        raise _no_address(url)
+        raise _not_an_address()
     return host_of(url)
 
 
-def _no_address(url: str) -> UsageError:
-    return UsageError(f"{url} is no address.", hint=_HINT)
+def _not_an_address() -> UsageError:
+    return UsageError("That is not a web address.", hint=_HINT)

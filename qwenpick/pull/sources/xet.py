@@ -39,11 +39,11 @@ class XetAccess(Struct, frozen=True, kw_only=True):
     """Seconds since 1970."""
 
 
-def stream(door: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]:
+def stream(access: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]:
     """Give the bytes of a file from an offset on.
 
     Args:
-        door: Where the store is.
+        access: Where the store is.
         name: What the store calls the file.
         span: The offset, and the length of the whole file.
 
@@ -55,7 +55,7 @@ def stream(door: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]
     try:
         session = hf_xet.XetSession(_config())
         group = session.new_download_stream_group(
-            endpoint=door.endpoint, token=door.token, token_expiry_unix_secs=door.expires
+            endpoint=access.endpoint, token=access.token, token_expiry_unix_secs=access.expires
         )
         yield from _in_order(pool, group, hf_xet.XetFileInfo(name, span[1]), span)
     except (OSError, RuntimeError, ValueError, WaitedTooLong):
