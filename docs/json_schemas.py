@@ -17,6 +17,8 @@ from msgspec.json import schema_components
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from msgspec import Struct
+
 WIDTH = 110
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VERSION = {"const": 1, "description": "The version of this form."}
@@ -40,7 +42,8 @@ def schemas(documents: Mapping[str, type]) -> tuple[dict[str, str], dict[str, An
         for command, reference in zip(documents, references, strict=True)
     }
     for name, part in parts.items():
-        fields = dict(_field_docstrings(name))
+        kind = _struct(name)
+        fields = dict(_field_docstrings(kind)) if kind else {}
         properties = part.get("properties", {})
         for key, schema in properties.items():
             schema.pop("default", None)
@@ -94,20 +97,27 @@ def _simplify(schema: dict[str, Any]) -> None:
             schema |= {"type": [kind, "null"], **rest}
 
 
-def _field_docstrings(name: str) -> Iterator[tuple[str, str]]:
-    """Give the docstring below each field of a class of the package."""
-    for module in [one for key, one in sys.modules.items() if key.startswith("qwenpick.")]:
-        kind = getattr(module, name, None)
-        if getattr(kind, "__module__", None) != module.__name__:
-            continue
-        [body] = [
-            node.body
-            for node in ast.parse(inspect.getsource(module)).body
-            if isinstance(node, ast.ClassDef) and node.name == name
-        ]
-        for field, text in pairwise(body):
-            match field, text:
-                case ast.AnnAssign(target=ast.Name(id=key)), ast.Expr(
-                    value=ast.Constant(value=str(words))
-                ):
-                    yield key, " ".join(words.split())
+def _struct(name: str) -> type[Struct] | None:
+    """Find a Struct of the package by its name, among the modules that are imported."""
+    for key, module in sys.modules.items():
+        kind = getattr(module, name, None) if key.startswith("qwenpick.") else None
+        if kind is not None and kind.__module__ == key:
+            return kind
+    return None
+
+
+def _field_docstrings(kind: type[Struct]) -> Iterator[tuple[str, str]]:
+    """Give the docstring below each field of a Struct, by the field's name in JSON."""
+    encoded = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+    [body] = [
+        node.body
+        for node in ast.parse(inspect.getsource(sys.modules[kind.__module__])).body
+        if isinstance(node, ast.ClassDef) and node.name == kind.__name__
+    ]
+    for field, text in pairwise(body):
+        match field, text:
+            case (
+                ast.AnnAssign(target=ast.Name(id=key)),
+                ast.Expr(value=ast.Constant(value=str(words))),
+            ):
+                yield encoded[key], " ".join(words.split())

@@ -10,21 +10,15 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 NO_VARIABLES = {
-    "CUDA",
-    "FILE",
-    "GGML_NO_BACKTRACE",
-    "GET",
-    "O_NONBLOCK",
-    "PCI_BUS_ID",
-    "PIL",
-    "TRUE",
-    "VULKAN",
-    "YES",
-}
+    "COMMAND_CLASS", "CUDA", "FILE", "GET", "GGML_NO_BACKTRACE", "O_NONBLOCK", "PCI_BUS_ID", "PIL",
+    "TRUE", "VULKAN", "YES",
+}  # fmt: skip
 """Other words in capitals in modules that read the environment, and what is set for children."""
 READ_BY_LIBRARIES = {
-    "GOMP_SPINCOUNT", "HF_HUB_DISABLE_XET", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PATH",
-    "SSL_CERT_FILE",
+    "ALL_PROXY", "GOMP_SPINCOUNT", "HF_HUB_DISABLE_IMPLICIT_TOKEN", "HF_HUB_DISABLE_TELEMETRY",
+    "HF_HUB_DISABLE_XET", "HF_HUB_ETAG_TIMEOUT", "HOME", "HTTP_PROXY", "HTTPS_PROXY",
+    "HF_TOKEN", "HF_TOKEN_PATH", "HUGGING_FACE_HUB_TOKEN", "NO_PROXY", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
+    "TRANSFORMERS_OFFLINE",
 }  # fmt: skip
 
 
