@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from ggml_graph import Graph, Result
 
-from qwenpick.pick.compute import rotations
-
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Architecture
 
 FLOAT, HALF, LONG = 4, 2, 8
+V_ROTATION = 64
+"""Side of the matrix that values are rotated with before they are quantised
+(llama-kv-cache.cpp, build_input_v_rot)."""
 POSITIONS = 4
 """Numbers of a token's position where pictures have rows and columns (M-RoPE)."""
 
@@ -31,6 +32,17 @@ def graph_bytes(shape: Architecture, batch: int, *, rotated: bool) -> int:
         rotated: Whether the KV cache is quantised, for which llama.cpp rotates its rows.
     """
     return Reading(shape, batch, rotated=rotated).size()
+
+
+def rotations(arch: Architecture) -> tuple[int, int]:
+    """Size the matrices that the rows of a quantised cache's keys and values are rotated with.
+
+    The side of the keys' is the largest power of 2 that divides them.
+    """
+    side = V_ROTATION
+    while arch.head_dim % (2 * side) == 0:
+        side *= 2
+    return FLOAT * side**2, FLOAT * V_ROTATION**2
 
 
 class Reading:

@@ -21,6 +21,7 @@ from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
 from qwenpick.cli.interrupt import stopping
 from qwenpick.engine.arguments import arguments
 from qwenpick.engine.bindings import lib
+from qwenpick.engine.dry_load import compute_buffers
 from qwenpick.engine.engine import Engine
 from qwenpick.pick.memory import FileFacts, checkpoint_bytes, memory_sum, predicted_peak
 from qwenpick.pick.request import Settings, ubatches
@@ -80,7 +81,11 @@ class Ours:
         weights = sum(tensor.bytes for tensor in file.header.tensors)
         total = memory_sum(
             file.architecture,
-            FileFacts(bytes=file.header.file_bytes, weights=weights),
+            FileFacts(
+                bytes=file.header.file_bytes,
+                weights=weights,
+                compute=compute_buffers(self.path),
+            ),
             self.settings,
             checkpoints=checkpoints * self.state_bytes,
         )

@@ -64,6 +64,17 @@ def test_every_kind_of_the_ladder_has_a_constant_and_a_slope(model: Path) -> Non
             assert row.constant > 0
 
 
+@pytest.mark.parametrize(
+    "size", ["0.8b", *(pytest.param(size, marks=pytest.mark.proof) for size in ("2b", "4b", "9b"))]
+)
+def test_the_table_has_what_the_engine_says_of_a_header_alone(size: str, tmp_path: Path) -> None:
+    path = shapes.write_header(tmp_path / "header.gguf", size)
+    known = table.load().model(size)
+    assert known
+    assert known.compute
+    assert known.compute.host == dry_load.compute_buffers(path).host
+
+
 def test_the_second_start_asks_nobody(model: Path, asked: list[Path]) -> None:
     first = compute_table(model, shapes.TINY, None, ENGINE)
     assert asked == [model]

@@ -228,7 +228,7 @@ def test_a_card_holds_what_the_sum_says() -> None:
         assert abs(card) < 0.03
         assert abs(host) < 0.03
         if row.whole:
-            assert abs(row.compute_error) < 0.03
+            assert abs(row.compute_error) < 0.3  # MiB
             assert abs(card) < 0.01
 
 

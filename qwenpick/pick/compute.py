@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from qwenpick.pick.request import Settings
 
 FLOAT, HALF = 4, 2
-V_ROTATION = 64
-"""Side of the matrix that values are rotated with before they are quantised
-(llama-kv-cache.cpp, build_input_v_rot)."""
 
 
 def host_bytes(table: ComputeTable, settings: Settings) -> int:
@@ -63,29 +60,17 @@ def card_bytes(
 def input_bytes(arch: Architecture, settings: Settings) -> int:
     """Size what the host prepares for cards, which llama.cpp reports as its compute buffer.
 
-    The embedded tokens, room for embedded images, the mask, and what a quantised cache is
-    rotated with (ggml-backend.cpp keeps a graph's inputs on the host).
+    The embedded tokens, room for embedded images, and the mask (ggml-backend.cpp keeps a graph's
+    inputs on the host).
     """
     cells = padded(settings.context)
     batch = min(settings.ubatch, cells)
-    turned = sum(rotations(arch)) if settings.kv_type != "f16" else 0
-    return 2 * FLOAT * batch * arch.hidden + HALF * batch * cells + turned
+    return 2 * FLOAT * batch * arch.hidden + HALF * batch * cells
 
 
 def padded(context: int) -> int:
     """Round a context up as the engine does."""
     return -(-context // CONTEXT_STEP) * CONTEXT_STEP
-
-
-def rotations(arch: Architecture) -> tuple[int, int]:
-    """Size the matrices that the rows of a quantised cache's keys and values are rotated with.
-
-    The side of the keys' is the largest power of 2 that divides them.
-    """
-    side = V_ROTATION
-    while arch.head_dim % (2 * side) == 0:
-        side *= 2
-    return FLOAT * side**2, FLOAT * V_ROTATION**2
 
 
 @lru_cache(maxsize=256)
@@ -100,14 +85,10 @@ def formula(arch: Architecture) -> ComputeTable:
     attention = 3 * arch.hidden + 5 * arch.heads * arch.head_dim
     numbers = max(3 * (arch.hidden + max(arch.ffn, channels)), attention) + 9
     states = 2 * FLOAT * values * arch.linear_key_dim
-    host: dict[str, dict[int, ComputeBuffer]] = {}
-    for kv_type in KV_TYPES:
-        fixed = states + (sum(rotations(arch)) if kv_type != "f16" else 0)
-        host[kv_type] = {
-            batch: ComputeBuffer(FLOAT * numbers * batch + fixed, HALF * batch)
-            for batch in UBATCHES
-        }
-    return ComputeTable(host=host, formula=True)
+    rows = {
+        batch: ComputeBuffer(FLOAT * numbers * batch + states, HALF * batch) for batch in UBATCHES
+    }
+    return ComputeTable(host=dict.fromkeys(KV_TYPES, rows), formula=True)
 
 
 def _looked_up(rows: Mapping[int, ComputeBuffer], settings: Settings) -> int:

@@ -116,25 +116,19 @@ def memory_sum(
         checkpoints: The budget of bytes that checkpoints may use.
     """
     table = file.buffers(arch)
+    weights = max(file.bytes - METADATA_PER_TOKEN * arch.vocab, 0)
     return MemorySum(
-        weights=weights_bytes(arch, file),
+        weights=weights if file.weights is None else file.weights,
         repack=file.repack if settings.repack else 0,
         kv_cache=kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
         recurrent_state=recurrent_state_bytes(arch),
         compute=compute.host_bytes(table, settings),
-        output=output_bytes(arch),
+        output=arch.vocab * F32,  # the one row of logits that a chat needs
         vision=vision,
         checkpoints=checkpoints,
         overhead=overhead_bytes(arch, context=settings.context, ubatch=settings.ubatch),
         estimated=table.formula,
     )
-
-
-def weights_bytes(arch: Architecture, file: FileFacts) -> int:
-    """Size the mapped weights: the file less its metadata."""
-    if file.weights is not None:
-        return file.weights
-    return max(file.bytes - METADATA_PER_TOKEN * arch.vocab, 0)
 
 
 def kv_cache_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
@@ -143,29 +137,20 @@ def kv_cache_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
     Only the full-attention layers keep one; the linear layers' state is counted by
     `recurrent_state_bytes`. The engine rounds a context up to a multiple of 256.
     """
-    return arch.full_attention_layers * layer_kv_bytes(arch, context=context, kv_type=kv_type)
-
-
-def layer_kv_bytes(arch: Architecture, *, context: int, kv_type: KvType) -> int:
-    """Size the attention cache of one full-attention layer, keys and values."""
     elements, size = _KV_BLOCK[kv_type]
-    return 2 * (arch.kv_heads * arch.head_dim * compute.padded(context) // elements) * size
+    values = arch.kv_heads * arch.head_dim * compute.padded(context)
+    return arch.full_attention_layers * 2 * (values // elements) * size
 
 
 def recurrent_state_bytes(arch: Architecture) -> int:
-    """Size the linear layers' running state of one sequence; the same for any context."""
-    return arch.linear_layers * layer_state_bytes(arch)
+    """Size the linear layers' running state of one sequence; the same for any context.
 
-
-def layer_state_bytes(arch: Architecture) -> int:
-    """Size one linear layer's state: a matrix for each value head, and the convolution's tail."""
-    matrix = arch.linear_value_heads * arch.linear_key_dim * arch.linear_value_dim
-    channels = (
-        2 * arch.linear_key_heads * arch.linear_key_dim
-        + arch.linear_value_heads * arch.linear_value_dim
-    )
+    Each layer keeps a matrix for each value head, and the convolution's tail.
+    """
+    values = arch.linear_value_heads * arch.linear_value_dim
+    channels = 2 * arch.linear_key_heads * arch.linear_key_dim + values
     tail = max(arch.linear_conv_kernel - 1, 0) * channels
-    return (matrix + tail) * F32
+    return arch.linear_layers * (values * arch.linear_key_dim + tail) * F32
 
 
 def checkpoint_bytes(arch: Architecture) -> int:
@@ -177,11 +162,6 @@ def checkpoint_bytes(arch: Architecture) -> int:
     if not arch.linear_layers:
         return 0
     return recurrent_state_bytes(arch) + 28 + 24 * arch.linear_layers
-
-
-def output_bytes(arch: Architecture) -> int:
-    """Size the one row of logits that a chat needs."""
-    return arch.vocab * F32
 
 
 def overhead_bytes(arch: Architecture, *, context: int, ubatch: int) -> int:
