@@ -243,6 +243,8 @@ def test_the_guide_marks_one_row(capsys: pytest.CaptureFixture[str]) -> None:
         (lambda table: table["speed"].pop("cpu"), "speed lacks cpu"),
         (lambda table: table["uses"].pop("vision"), "uses lacks vision"),
         (lambda table: table["sizes"]["4b"]["arch"].update(layers=10**15), "arch.layers`"),
+        (lambda table: table["sizes"]["4b"]["compute"]["host"].pop("f16"), "compute needs f16"),
+        (lambda table: table["sizes"]["4b"]["compute"]["card"]["f16"].clear(), "length >= 2"),
         (lambda table: table["sizes"]["4b"]["sampling"].pop("thinking"), "needs thinking"),
         (lambda table: table["prompt_tokens_per_second"].append(["a"]), "length 4"),
     ],
@@ -292,3 +294,23 @@ def test_a_closed_pipe_ends_quietly(form: list[str]) -> None:
         child.stdout.close()  # before a byte was written
         assert child.stderr.read() == b""
     assert child.returncode == 0
+
+
+def test_a_catalogue_without_compute_buffers_gets_an_estimate_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--ram", "6G", "--size", "4b", "--q4")
+    exact = run(capsys, *arguments)["pick"]["memory"]
+    assert main(["recommend", *arguments]) == 0
+    assert "intermediate results" not in capsys.readouterr().out
+    table = json.loads(PACKAGED.read_text(encoding="utf-8"))
+    for entry in table["sizes"].values():
+        del entry["compute"]
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(table), encoding="utf-8")
+    monkeypatch.setenv("QWENPICK_CATALOG", str(path))
+    guess = run(capsys, *arguments)["pick"]["memory"]
+    assert guess.keys() == exact.keys()
+    assert exact["compute"] < guess["compute"] < exact["compute"] + (5 << 20)
+    assert main(["recommend", *arguments]) == 0
+    assert "intermediate results is estimated" in capsys.readouterr().out

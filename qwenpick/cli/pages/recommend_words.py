@@ -114,6 +114,8 @@ def remarks(answer: Recommendation) -> Iterator[str]:
         yield f"{low.model.size.upper()} fits only below 4 bits (as {low.file.quant}), {why}."
     if found.rounded_bytes:
         yield "The size of this file is rounded; Hugging Face gives the exact one at the download."
+    if answer.pick.settled.memory.estimated:
+        yield "The memory for intermediate results is estimated: this catalogue does not have it."
     if found.engine_without_gpu:
         yield "The installed engine cannot use the GPU; for one that can: qwenpick engine install"
 
