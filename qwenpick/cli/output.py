@@ -7,10 +7,11 @@ only where a person reads them, since rich costs 40 ms.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import Any, Protocol
+
+import msgspec
 
 
 class Result(Protocol):
@@ -37,8 +38,8 @@ def emit(result: Result, *, as_json: bool) -> None:
 
 def write_json(document: dict[str, Any]) -> None:
     """Write one JSON document with its schema."""
-    json.dump({"schema": 1} | document, sys.stdout, indent=1, ensure_ascii=False)
-    sys.stdout.write("\n")
+    text = msgspec.json.format(msgspec.json.encode({"schema": 1} | document), indent=1)
+    sys.stdout.write(text.decode() + "\n")
 
 
 def drop_stdout() -> None:
