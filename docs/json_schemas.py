@@ -10,8 +10,10 @@ import inspect
 import json
 import sys
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from msgspec.json import schema_components
 
 if TYPE_CHECKING:
@@ -21,14 +23,10 @@ if TYPE_CHECKING:
 
 WIDTH = 110
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-VERSION = {"const": 1, "description": "The version of this form."}
 
 
 def schemas(documents: Mapping[str, type]) -> tuple[dict[str, str], dict[str, Any]]:
     """Make the schemas of all documents.
-
-    Every key is required, since a command always prints all of them. A key that is not in the
-    schema may come with a later version.
 
     Args:
         documents: The command's words to the Struct that it prints.
@@ -36,25 +34,14 @@ def schemas(documents: Mapping[str, type]) -> tuple[dict[str, str], dict[str, An
     Returns:
         The command's words to the name of its definition; and the definitions.
     """
-    references, parts = schema_components(documents.values())
+    references, parts = schema_components(documents.values(), schema_hook=_path)
     places = {
         command: reference["$ref"].rpartition("/")[2]
         for command, reference in zip(documents, references, strict=True)
     }
     for name, part in parts.items():
-        kind = _struct(name)
-        fields = dict(_field_docstrings(kind)) if kind else {}
-        properties = part.get("properties", {})
-        for key, schema in properties.items():
-            schema.pop("default", None)
-            _simplify(schema)
-            if key in fields:
-                schema["description"] = fields[key]
-        part.pop("title")
-        if name in places.values():
-            part["properties"] = properties = {"schema": VERSION} | properties
-        if properties:
-            part["required"] = list(properties)
+        if kind := _struct(name):
+            _complete(part, kind)
     return places, parts
 
 
@@ -67,9 +54,10 @@ def schema_of(command: str, documents: Mapping[str, type]) -> dict[str, Any]:
 def page(documents: Mapping[str, type]) -> str:
     """Write all schemas as sections: a command's own first, then the parts that they share."""
     places, parts = schemas(documents)
-    names = {f"qwenpick {command} --json": place for command, place in places.items()}
+    sections = [
+        _section(f"`qwenpick {command} --json`", parts[place]) for command, place in places.items()
+    ]
     rest = sorted(parts.keys() - set(places.values()))
-    sections = [_section(heading, parts[place]) for heading, place in names.items()]
     return "\n\n".join(sections + [_section(name, parts[name]) for name in rest])
 
 
@@ -89,12 +77,42 @@ def laid_out(value: object, indent: int = 0) -> str:
     return "{" + pad + f",{pad}".join(items) + "}"
 
 
+def _complete(part: dict[str, Any], kind: type[Struct]) -> None:
+    """Describe each key, and require all that are always printed, with a default or not."""
+    described = dict(_field_docstrings(kind))
+    properties = part.get("properties", {})
+    for key, schema in properties.items():
+        schema.pop("default", None)
+        _simplify(schema)
+        if key in described:
+            schema["description"] = described[key]
+    left_out = dict(_left_out(kind))
+    part.pop("title")
+    part["required"] = [key for key in properties if key not in left_out]
+
+
+def _left_out(kind: type[Struct]) -> Iterator[tuple[str, object]]:
+    """Give the keys that are not printed where they have their default."""
+    defaults = kind.__struct_defaults__
+    names = kind.__struct_encode_fields__
+    for key, default in zip(names[len(names) - len(defaults) :], defaults, strict=True):
+        if default is UNSET or kind.__struct_config__.omit_defaults:
+            yield key, default
+
+
 def _simplify(schema: dict[str, Any]) -> None:
     """Write a type that may be null as one list of types, in place of `anyOf`."""
     match schema.get("anyOf"):
-        case [{"type": str(kind), **rest}, {"type": "null"}]:
+        case [{"type": str(name), **rest}, {"type": "null"}]:
             del schema["anyOf"]
-            schema |= {"type": [kind, "null"], **rest}
+            schema |= {"type": [name, "null"], **rest}
+
+
+def _path(kind: type) -> dict[str, Any]:
+    """Give the schema of a path, which is printed as text."""
+    if issubclass(kind, Path):
+        return {"type": "string"}
+    raise NotImplementedError
 
 
 def _struct(name: str) -> type[Struct] | None:
@@ -107,17 +125,21 @@ def _struct(name: str) -> type[Struct] | None:
 
 
 def _field_docstrings(kind: type[Struct]) -> Iterator[tuple[str, str]]:
-    """Give the docstring below each field of a Struct, by the field's name in JSON."""
+    """Give the docstring below each field of a Struct and its bases, by the field's JSON name."""
     encoded = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
-    [body] = [
-        node.body
-        for node in ast.parse(inspect.getsource(sys.modules[kind.__module__])).body
-        if isinstance(node, ast.ClassDef) and node.name == kind.__name__
-    ]
-    for field, text in pairwise(body):
-        match field, text:
-            case (
-                ast.AnnAssign(target=ast.Name(id=key)),
-                ast.Expr(value=ast.Constant(value=str(words))),
-            ):
-                yield encoded[key], " ".join(words.split())
+    for base in reversed(kind.__mro__):
+        if not base.__module__.startswith("qwenpick."):
+            continue
+        source = inspect.getsource(sys.modules[base.__module__])
+        [body] = [
+            node.body
+            for node in ast.parse(source).body
+            if isinstance(node, ast.ClassDef) and node.name == base.__name__
+        ]
+        for field, text in pairwise(body):
+            match field, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=key)),
+                    ast.Expr(value=ast.Constant(value=str(words))),
+                ):
+                    yield encoded[key], " ".join(words.split())
