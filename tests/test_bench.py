@@ -11,6 +11,8 @@ import shapes
 from msgspec.structs import replace
 
 from qwenpick.app import loader
+from qwenpick.app.local_model import identify
+from qwenpick.app.pick_input import ask_machine
 from qwenpick.catalog import table
 from qwenpick.cli.main import main
 from qwenpick.engine import bench as measuring
@@ -39,7 +41,7 @@ def test_what_was_measured_is_kept_and_used(
     assert main(asked) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["tuned"][0]["steady"] is False
-    assert "it is not kept" in err
+    assert "other programs were busy; not saved." in err
     assert not path.exists()
     monkeypatch.setattr(measuring, "STEADY", math.inf)  # they always do, however busy it is here
     assert main(asked) == 0
@@ -178,8 +180,9 @@ def test_repacked_weights_that_do_not_fit_are_not_tried(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, k_quants: Path
 ) -> None:
     least = ["--context", "2048", "--ubatch", "64", "--threads", "1"]
-    question = loader.question_for(Request(context=2048, ubatch=64, repack=False), table.load())
-    needed = loader.check(k_quants, None, question, loader.LoadOverrides()).memory.total
+    question = ask_machine(Request(context=2048, ubatch=64, repack=False), table.load())
+    local = identify(k_quants, "file", question.catalog)
+    needed = loader.prepare(local, question, loader.LoadOverrides()).memory.total
     machine = question.machine
     small = replace(machine, gpus=(), memory=replace(machine.memory, available=needed))
     monkeypatch.setattr(probing, "probe", lambda: small)
@@ -188,4 +191,4 @@ def test_repacked_weights_that_do_not_fit_are_not_tried(
     assert [one["repack"] for one in json.loads(out)["tuned"]] == [False]
     assert "Repacked weights are left out." in err
     assert main(["bench", str(k_quants), *least, "--repack"]) == 5
-    assert "are there" in capsys.readouterr().err
+    assert "are available" in capsys.readouterr().err

@@ -226,9 +226,10 @@ def test_an_answer_can_be_had_again_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_home_that_cant_be_written_to_costs_no_answer(
-    own_home: Path, capsys: pytest.CaptureFixture[str]
+    own_home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (own_home / "home").write_text("no folder")
+    (own_home / "file").write_text("no folder")
+    monkeypatch.setenv("QWENPICK_HOME", str(own_home / "file" / "home"))
     assert chat(str(engines.tiny()), "-p", "hello", "--max-tokens", "8") == 0
     out, err = capsys.readouterr()
     assert out.strip()

@@ -82,7 +82,8 @@ def test_the_pick_is_shown_in_three_lines_asked_for_once_and_talks(
     assert " to download, " in facts
     assert " GB" in facts
     assert why.startswith("The best answers that fit ")
-    assert question.startswith(f"{name.replace('  ', ' ')} is not here. Fetch ")
+    name = name.replace("  ", " ")
+    assert question.startswith(f"{name} is not installed. Download ")
     assert hub.sent == 0
     terminal.type("", "Enter")
     seen = terminal.prompt()
@@ -100,7 +101,7 @@ def test_no_is_taken_for_no(terminal: Terminal, hub: Hub) -> None:
     chat(terminal, hub.url)
     terminal.wait("[Y/n]")
     terminal.type("n; echo", "Enter")
-    terminal.wait("Talk to another: qwenpick list")
+    terminal.wait("See installed models: qwenpick list")
     terminal.type("echo left with $?", "Enter")
     terminal.wait("left with 4")
     assert hub.sent == 0
@@ -110,7 +111,7 @@ def test_no_is_taken_for_no(terminal: Terminal, hub: Hub) -> None:
 @pytest.mark.usefixtures("hub")
 def test_without_a_line_the_demo_is_offered(terminal: Terminal) -> None:
     chat(terminal, "http://x HF_HUB_OFFLINE=1")
-    seen = terminal.wait("Talk to the demo model instead? [Y/n]")
+    seen = terminal.wait("Use the small demo model instead? [Y/n]")
     assert "HF_HUB_OFFLINE is set" in seen
     terminal.type("", "Enter")
     assert "SmolLM2" in terminal.prompt(after="[Y/n]")
@@ -124,7 +125,7 @@ def test_yes_never_stands_for_the_demo(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 4, done.stderr
     assert not done.stdout
-    assert "Without a hub there is the small demo: qwenpick chat demo" in done.stderr
+    assert "There is a small demo model that needs no hub: qwenpick chat demo" in done.stderr
 
 
 def test_a_picture_brings_its_projector(hub: Hub, tmp_path: Path) -> None:
@@ -147,12 +148,12 @@ def test_a_picture_brings_its_projector(hub: Hub, tmp_path: Path) -> None:
 def test_a_model_that_is_here_without_its_projector_gets_it(hub: Hub, tmp_path: Path) -> None:
     Image.new("RGB", (320, 320), "red").save(tmp_path / "red.png")
     settings = {"QWENPICK_CATALOG": str(tmp_path / "table.json"), "HOME": str(tmp_path)}
-    assert pulling.run("pull", "0.8b", HF_ENDPOINT=hub.url, **settings).returncode == 0
-    words = ("chat", "0.8b", "--image", str(tmp_path / "red.png"), "-p", "What is it?",
+    assert pulling.run("pull", "0.8b:Q4_K_M", HF_ENDPOINT=hub.url, **settings).returncode == 0
+    words = ("chat", "0.8b:Q4_K_M", "--image", str(tmp_path / "red.png"), "-p", "What is it?",
              "--max-tokens", "4", "--context", "4k", "--threads", "1", "--no-save")  # fmt: skip
     done = pulling.run(*words, HF_ENDPOINT=hub.url, **settings)
     assert done.returncode == 2, done.stderr
-    assert "The projector of Qwen3.5-0.8B Q4_K_M is not here. Fetch 1 MB?" in done.stderr
+    assert "projector of Qwen3.5-0.8B Q4_K_M is not installed. Download 1 MB?" in done.stderr
     done = pulling.run(*words, "--yes", HF_ENDPOINT=hub.url, **settings)
     assert done.returncode == 0, done.stderr
 
@@ -190,8 +191,8 @@ def test_for_an_engine_that_is_older_than_the_family_nothing_is_pulled(
     (site / "llama_cpp_python-0.3.16.dist-info").mkdir()
     done = _run(hub, site, *words, "--yes", "-p", "Hello")
     assert done.returncode == 5, done.stderr
-    assert "The engine here, 0.3.16, is older than Qwen3.5." in done.stderr
-    assert "Type: qwenpick engine install" in done.stderr
+    assert "The installed engine, 0.3.16, is too old for Qwen3.5." in done.stderr
+    assert "Run: qwenpick engine install" in done.stderr
     assert done.stdout == ""
     assert hub.asked == []
 
@@ -199,10 +200,10 @@ def test_for_an_engine_that_is_older_than_the_family_nothing_is_pulled(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["chat", "-p", "Hello"], 5, "Type: qwenpick engine install"),
-        (["chat", "0.8b", "-p", "Hello"], 5, "Type: qwenpick engine install"),
-        (["chat", "demo", "-p", "Hello"], 5, "Type: qwenpick engine install"),
-        (["bench", f"{REPO}:Q4_K_M"], 5, "Type: qwenpick engine install"),
+        (["chat", "-p", "Hello"], 5, "Run: qwenpick engine install"),
+        (["chat", "0.8b", "-p", "Hello"], 5, "Run: qwenpick engine install"),
+        (["chat", "demo", "-p", "Hello"], 5, "Run: qwenpick engine install"),
+        (["bench", f"{REPO}:Q4_K_M"], 5, "Run: qwenpick engine install"),
         (["chat", "5b", "-p", "Hello"], 2, "There is no model '5b'"),
         (["chat", "0.8b:Q9", "-p", "Hello"], 2, "has no Q9"),
     ],

@@ -284,4 +284,4 @@ def test_ollamas_files_are_named_as_what_they_are(
     manifest.parent.mkdir(parents=True)
     manifest.touch()
     assert main(["pull", "0.8b", "--q4"]) == 0
-    assert "Ollama has qwen3.5:9b" in capsys.readouterr().err
+    assert "Ollama's copies (qwen3.5:9b) are not used" in capsys.readouterr().err

@@ -185,10 +185,10 @@ def test_a_load_says_how_far_it_is_and_can_be_stopped(
     shapes.write_size(tmp_path / "Qwen3.5-0.8B-Q4_K_M.gguf", "0.8b", "Q4_K_M")
     chat = f"{COMMAND} chat Qwen3.5-0.8B-Q4_K_M.gguf --repack --context 4k --no-save"
     terminal.type(chat, "Enter")
-    terminal.wait("loading Qwen3.5-0.8B Q4_K_M, ")
+    terminal.wait("Loading Qwen3.5-0.8B Q4_K_M ")
     os.kill(terminal.process(), kind)
     seen = terminal.wait("ready:", times=2)
-    assert "loading" not in seen.partition("--no-save")[2]  # the line is wiped
+    assert "Loading" not in seen.partition("--no-save")[2]  # the line is wiped
     assert "Traceback" not in seen
     terminal.type("echo left with $?; stty -a | grep -c ' echo '", "Enter")
     terminal.wait(f"left with {code}\n1\n")

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from qwenpick.app import rates, state
 from qwenpick.app import store as sessions
 from qwenpick.app.images import Images, look_at
-from qwenpick.app.loader import LoadedModel, LoadOverrides, longer_context, open_model
-from qwenpick.app.models import locate
+from qwenpick.app.loader import load, longer_context, prepare
+from qwenpick.app.models import remember, resolve
 from qwenpick.app.store import Session
 from qwenpick.chat.constraint import masks
 from qwenpick.chat.conversation import Conversation
@@ -26,6 +26,8 @@ from qwenpick.pull import digests
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from qwenpick.app.loader import LoadedModel, LoadOverrides
+    from qwenpick.app.ui import Ui
     from qwenpick.chat.messages import Message
     from qwenpick.chat.schema import Schema
     from qwenpick.engine.chunks import ImageChunk
@@ -42,6 +44,7 @@ class ChatOptions(Struct, frozen=True, kw_only=True):
     """Whether the conversation is kept on disk."""
     schema: Schema | None = None
     """What each answer must meet."""
+    ui: Ui
 
 
 class Chat:
@@ -71,12 +74,15 @@ class Chat:
 
     def switch(self, model: str) -> None:
         """Load another model, and go on with the same messages."""
-        path, size = locate(model, None, self.opening.question)
+        opening = self.opening
+        local = resolve(model, None, opening.question, opening.ui)
+        prepared = prepare(local, opening.question, opening.demands)
         before = self.conversation
         before.close()
-        self.album.close()
-        self.opened.engine.close()
-        self.opened = open_model(path, size, self.opening.question, self.opening.demands)
+        self.opened.close()
+        self.opened = load(prepared, opening.ui)
+        if opening.keep:
+            remember(local)
         self.label = self.opened.label
         self.conversation = self._converse(self.opened, before.manner)
         self.conversation.system = before.system
@@ -84,7 +90,7 @@ class Chat:
         pictures, self.album = self.album.pictures, self._album()
         self.album.pictures = pictures
         self._see_again(before.messages)
-        self.session.model, self.session.label = str(path), self.label
+        self.session.model, self.session.label = str(local.path), self.label
 
     def keep(self) -> None:
         """Keep the messages, and the rates that the last turn reached."""
@@ -103,15 +109,15 @@ class Chat:
         turn, self.conversation.last = self.conversation.last, None
         found = rates.of_turn(turn) if turn else (None, None)
         if any(found):
-            opened = self.opened
-            size = opened.model.size if opened.model else None
+            prepared = self.opened.prepared
+            local = prepared.local
             with suppress(OSError):  # a home that can't be written to
                 rates.keep(
-                    opened.path,
-                    opened.settings,
+                    local.path,
+                    prepared.settings,
                     found,
-                    size=size,
-                    quant=opened.quant,
+                    size=local.size,
+                    quant=local.quant or prepared.file.quant,
                     weight=rates.OF_TURN,
                 )
 
@@ -166,8 +172,7 @@ class Chat:
             with self._writing():
                 state.save(self.conversation.reader, self.session.state_path, self._owner())
                 sessions.prune()
-        self.album.close()
-        self.opened.engine.close()
+        self.opened.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -181,16 +186,16 @@ class Chat:
     def _converse(self, opened: LoadedModel, manner: GenerationConfig) -> Conversation:
         if self.opening.schema:
             manner.mask = masks(self.opening.schema, opened.engine)
-        speaker = ModelInfo(model=opened.model, metadata=opened.file.header.metadata)
-        talk = Conversation(opened.engine, speaker, manner, budget=opened.memory.checkpoints)
-        if longer := longer_context(opened, self.opening.question):
+        prepared = opened.prepared
+        speaker = ModelInfo(model=prepared.local.model, metadata=prepared.file.header.metadata)
+        talk = Conversation(opened.engine, speaker, manner, budget=prepared.memory.checkpoints)
+        if longer := longer_context(prepared):
             again = " --resume" if self.opening.keep else ""
             talk.longer = f"qwenpick chat{again} --context {longer}"
         return talk
 
     def _album(self) -> Images:
-        opening = self.opening
-        return Images(self.opened, opening.question, force=opening.demands.force)
+        return Images(self.opened)
 
     def _take_over(self, session: Session) -> None:
         conversation = self.conversation
@@ -211,13 +216,14 @@ class Chat:
             status(why)
 
     def _owner(self) -> state.Owner:
-        opened = self.opened
+        prepared = self.opened.prepared
+        path = prepared.local.path
         eyes = self.album.projector if self._sees() else None
         return state.Owner(
-            model=digests.cached_sha256(opened.path)
-            or state.model_digest(opened.path, opened.file.header.data_offset),
+            model=digests.cached_sha256(path)
+            or state.model_digest(path, prepared.file.header.data_offset),
             engine_version=version(),
-            kv_type=opened.settings.kv_type,
+            kv_type=prepared.settings.kv_type,
             projector=state.model_digest(eyes, 0) if eyes else None,
         )
 
@@ -227,4 +233,4 @@ class Chat:
         return any(key in pictures for message in messages for key in pictures_of(message))
 
     def _new(self) -> Session:
-        return Session(name="", model=str(self.opened.path), label=self.label)
+        return Session(name="", model=str(self.opened.prepared.local.path), label=self.label)

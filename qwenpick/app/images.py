@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwenpick.app.models import locate_projector
-from qwenpick.app.projectors import check_room
 from qwenpick.chat.messages import pictures_of
 from qwenpick.errors import QwenpickError
 
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from qwenpick.chat.messages import Message
     from qwenpick.engine.chunks import ImageChunk
     from qwenpick.engine.image import Picture
-    from qwenpick.engine.vision import Projector
-    from qwenpick.pick.fit import PickInput
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _LARGEST_SENT = 32 << 20
@@ -54,27 +50,23 @@ def look_at(where: str) -> Picture:
 
 
 class Images:
-    """All pictures of a conversation, and the projector through which its model sees them.
+    """All pictures of a conversation, shown to the model that is loaded."""
 
-    Args:
-        opened: The model that is loaded.
-        question: What it was chosen by.
-        force: Whether pictures are shown though they do not fit.
-    """
-
-    def __init__(self, opened: LoadedModel, question: PickInput, *, force: bool) -> None:
-        self._opened, self._question, self._force = opened, question, force
-        self._projector: Projector | None = None
-        self.projector: Path | None = None
-        """The projector's file, once a picture was shown."""
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
         self.pictures: dict[str, Picture] = {}
         self.largest = 0
         """Tokens of the largest picture that was shown."""
 
     @property
+    def projector(self) -> Path | None:
+        """The projector's file, once a picture was shown."""
+        return self._loaded.projector_file
+
+    @property
     def reported(self) -> int:
         """Bytes of the buffer that encoding the first picture took, as the library said."""
-        return self._projector.compute_bytes if self._projector else 0
+        return self._loaded.vision_bytes
 
     def show(self, picture: Picture) -> ImageChunk:
         """Make a piece for the prompt of a picture.
@@ -82,9 +74,8 @@ class Images:
         Raises:
             RunError: There is no projector, or no memory for it.
         """
-        projector = self._projector or self._open()
         self.pictures[picture.key] = picture
-        piece = projector.piece(picture)
+        piece = self._loaded.image_chunk(picture)
         self.largest = max(self.largest, piece.n_tokens)
         return piece
 
@@ -116,25 +107,6 @@ class Images:
         for message in session.messages:
             for key in pictures_of(message):
                 self._read(session, key)
-
-    def close(self) -> None:
-        """Free the projector."""
-        if self._projector:
-            self._projector.close()
-            self._projector = None
-
-    def _open(self) -> Projector:
-        from qwenpick.engine.vision import Projector
-
-        opened, question = self._opened, self._question
-        file = self.projector = locate_projector(opened.path, opened.reference, question)
-        if not opened.memory.vision and not self._force:
-            check_room(file, question.budget.total - opened.memory.total)
-        settings = opened.settings
-        self._projector = Projector(
-            opened.engine, file, threads=settings.threads, on_gpu=settings.gpu_layers > 0
-        )
-        return self._projector
 
     def _read(self, session: Session, key: str) -> None:
         data = session.picture(key)

@@ -1,230 +1,217 @@
-"""From a model's file to an engine that runs it: fit its settings, load it."""
+"""From a model's file to an engine that runs it: prepare (which may refuse), then load."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 from msgspec.structs import replace
 
 from qwenpick import units
-from qwenpick.app.models import locate_projector
-from qwenpick.app.projectors import read_projector_shape
-from qwenpick.cli.output import status
-from qwenpick.cli.progress import Loading
+from qwenpick.app.projectors import check_room, find_projector, read_projector_shape
 from qwenpick.errors import RepackError, RunError
-from qwenpick.pull.reference import Size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.catalog.model import Catalog, Model
+    from qwenpick.app.local_model import LocalModel
+    from qwenpick.app.ui import Ui
+    from qwenpick.catalog.model import Model
+    from qwenpick.engine.chunks import ImageChunk
     from qwenpick.engine.engine import Engine
-    from qwenpick.hardware.machine import Machine
+    from qwenpick.engine.image import Picture
+    from qwenpick.engine.vision import Projector
     from qwenpick.pick.fit import Fit, PickInput
     from qwenpick.pick.memory import MemorySum
-    from qwenpick.pick.request import Request, Settings
+    from qwenpick.pick.request import Settings
     from qwenpick.pick.vision_memory import ProjectorShape
     from qwenpick.pull.gguf.model_file import ModelFile
 
-_BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
-             "intel": {"sycl", "vulkan"}}  # fmt: skip
-
-
-class Prepared(Struct, frozen=True, kw_only=True):
-    """A model file that the engine may be given, and the settings for it."""
-
-    path: Path
-    file: ModelFile
-    model: Model | None
-    settings: Settings
-    memory: MemorySum
-    eyes: ProjectorShape | None = None
-    """The projector, where pictures are in the sum."""
-
-    @property
-    def quant(self) -> str:
-        """Its quantisation, by its header."""
-        return self.file.quant
-
-    @property
-    def reference(self) -> Size | None:
-        """What it is of the catalogue, None where it is none of its files."""
-        return _reference(self.model, self.quant)
-
-    @property
-    def label(self) -> str:
-        """Name it in a word or two."""
-        return f"{self.model.name} {self.quant}" if self.model else self.path.stem
-
-    def model_json(self) -> dict[str, Any]:
-        """Give the `model` part of a document."""
-        size = self.model.size if self.model else None
-        return {"path": str(self.path), "size": size, "quant": self.quant}
-
-    def settings_json(self) -> dict[str, Any]:
-        """Give the `settings` part of a document."""
-        document: dict[str, Any] = to_builtins(self.settings)
-        return document
-
-
-class LoadedModel(Prepared, frozen=True, kw_only=True):
-    """A model that is loaded."""
-
-    engine: Engine
-    load_seconds: float
-
 
 class LoadOverrides(Struct, frozen=True, kw_only=True):
-    """What the command line demands of the settings, besides the wish."""
+    """What the command line demands of the settings, besides the request."""
 
     threads: int | None = None
     force: bool = False
-    """Load what the sum says won't fit."""
+    """Load what the sum says will not fit."""
 
 
-def drivable(machine: Machine) -> Machine:
-    """Leave out the GPUs that the installed engine can't drive."""
-    backends = set(machine.engine.backends)
-    gpus = tuple(gpu for gpu in machine.gpus if backends & _BACKENDS.get(gpu.vendor, set()))
-    return replace(machine, gpus=gpus)
+class Prepared(Struct, frozen=True, kw_only=True):
+    """A model whose header was checked, and the settings to load it with."""
+
+    local: LocalModel
+    file: ModelFile
+    settings: Settings
+    memory: MemorySum
+    projector: ProjectorShape | None = None
+    """The projector's shape, where images are in the sum."""
+    question: PickInput
+    overrides: LoadOverrides
+
+    @property
+    def model(self) -> Model | None:
+        """Give the catalogue's model, None for any other."""
+        return self.local.model
+
+    @property
+    def label(self) -> str:
+        """Name the model in a word or two."""
+        return self.local.label
 
 
-def question_for(wish: Request, catalog: Catalog) -> PickInput:
-    """Ask about this machine, as the installed engine can use it."""
-    from qwenpick.hardware import measurements
-    from qwenpick.hardware.probe import probe
-    from qwenpick.pick.budget import budget_of
-    from qwenpick.pick.fit import PickInput
+class LoadedModel:
+    """A model that the engine runs: owns the engine, and the projector once an image is shown.
 
-    machine = drivable(probe())
-    return PickInput(
-        catalog=catalog,
-        machine=machine,
-        wish=wish,
-        budget=budget_of(machine),
-        measured=measurements.load(),
-    )
+    Attributes:
+        prepared: What was loaded; its context is the engine's own.
+        engine: The engine.
+        load_seconds: How long loading took.
+        projector_file: The projector's file, None until an image is shown.
+    """
+
+    def __init__(self, prepared: Prepared, engine: Engine, load_seconds: float, ui: Ui) -> None:
+        settings = replace(prepared.settings, context=engine.n_ctx)
+        self.prepared = replace(prepared, settings=settings)
+        self.engine = engine
+        self.load_seconds = load_seconds
+        self.projector_file: Path | None = None
+        self._ui = ui
+        self._projector: Projector | None = None
+
+    @property
+    def label(self) -> str:
+        """Name the model in a word or two."""
+        return self.prepared.label
+
+    @property
+    def vision_bytes(self) -> int:
+        """Bytes of the buffer that encoding the first image took, as the library reported."""
+        return self._projector.compute_bytes if self._projector else 0
+
+    def image_chunk(self, picture: Picture) -> ImageChunk:
+        """Make the part of a prompt that shows an image.
+
+        Raises:
+            RunError: There is no projector, or no memory for it.
+            PullError: The projector could not be downloaded, or was refused.
+        """
+        if not self._projector:
+            self._projector = self._open_projector()
+        return self._projector.piece(picture)
+
+    def close(self) -> None:
+        """Free the projector and the engine."""
+        if self._projector:
+            self._projector.close()
+            self._projector = None
+        self.engine.close()
+
+    def _open_projector(self) -> Projector:
+        from qwenpick.engine.vision import Projector
+
+        prepared, question = self.prepared, self.prepared.question
+        file = find_projector(prepared.local, question.catalog, self._ui)
+        if not prepared.projector and not prepared.overrides.force:
+            check_room(file, question.budget.total - prepared.memory.total)
+        settings = prepared.settings
+        projector = Projector(
+            self.engine, file, threads=settings.threads, on_gpu=settings.gpu_layers > 0
+        )
+        self.projector_file = file
+        return projector
 
 
-def check(path: Path, size: str | None, question: PickInput, demands: LoadOverrides) -> Prepared:
-    """Check a file, and fit its settings.
+def prepare(local: LocalModel, question: PickInput, overrides: LoadOverrides) -> Prepared:
+    """Check a model's header, and fit its settings to this machine; nothing is loaded.
 
     Raises:
-        RunError: It is broken, or does not fit this machine.
+        RunError: It is broken, or does not fit.
     """
     from qwenpick.pull.gguf.model_file import read_model
 
-    file = read_model(path)
-    model = _recognise(file, size, question.catalog)
-    eyes = None
-    if question.wish.vision:
-        projector = locate_projector(path, _reference(model, file.quant), question)
-        eyes = read_projector_shape(projector, model.projector if model else None)
-    settled = _settle(path, file, model, question, eyes)
-    settings = settled.settings
-    if not settled.fits and not demands.force:
+    file = local.file or read_model(local.path)
+    projector = None
+    if local.projector:
+        known = local.model.projector if local.model else None
+        projector = read_projector_shape(local.projector, known)
+    fitted = _fit(local, file, question, projector)
+    settings = fitted.settings
+    if not fitted.fits and not overrides.force:
         raise RunError(
-            f"{path.name} takes {units.memory(settled.memory.total)} with a context of "
-            f"{units.context(settings.context)}, and {units.memory(question.budget.total)} "
-            "are there.",
-            hint="See what fits: qwenpick recommend; or load it all the same: --force",
+            f"{local.label} needs {units.memory(fitted.memory.total)} with a "
+            f"{units.context(settings.context)} context; "
+            f"{units.memory(question.budget.total)} are available.",
+            hint="See what fits: qwenpick recommend; or load it anyway: --force",
         )
-    if demands.threads is not None:
-        settings = replace(settings, threads=demands.threads)
+    if overrides.threads is not None:
+        settings = replace(settings, threads=overrides.threads)
     return Prepared(
-        path=path, file=file, model=model, settings=settings, memory=settled.memory, eyes=eyes
+        local=local,
+        file=file,
+        settings=settings,
+        memory=fitted.memory,
+        projector=projector,
+        question=question,
+        overrides=overrides,
     )
 
 
-def open_model(
-    path: Path, size: str | None, question: PickInput, demands: LoadOverrides
-) -> LoadedModel:
-    """Check a file, fit its settings, and load it.
+def load(prepared: Prepared, ui: Ui) -> LoadedModel:
+    """Load a prepared model.
 
-    Weights that were to be repacked because it was the fastest when it was measured stay as they
-    are where this engine can't do it.
+    Weights that were to be repacked because that was the fastest when it was measured are used as
+    stored where this engine cannot repack them.
 
     Raises:
-        RunError: It is broken, does not fit this machine, or the engine can't load it.
+        RunError: The engine cannot load it.
     """
-    checked = check(path, size, question, demands)
     try:
-        return _load(checked)
+        return _load(prepared, ui)
     except RepackError as error:
-        if question.wish.repack is not None:
+        if prepared.question.wish.repack is not None:
             raise
-        status(f"{error.message} They stay as they are in the file.")
-    as_they_are = replace(question, wish=replace(question.wish, repack=False))
-    return _load(check(path, size, as_they_are, demands))
+        ui.status(f"{error.message} Using the weights as stored in the file.")
+    question = prepared.question
+    as_stored = replace(question, wish=replace(question.wish, repack=False))
+    return _load(prepare(prepared.local, as_stored, prepared.overrides), ui)
 
 
-def _load(checked: Prepared) -> LoadedModel:
+def longer_context(prepared: Prepared) -> int | None:
+    """Give twice the context, or the model's longest, where the sum says that it fits."""
+    context = min(2 * prepared.settings.context, prepared.file.architecture.context)
+    if context <= prepared.settings.context:
+        return None
+    question = prepared.question
+    asked = replace(question, wish=replace(question.wish, context=context))
+    fitted = _fit(prepared.local, prepared.file, asked, prepared.projector)
+    return context if fitted.fits else None
+
+
+def _load(prepared: Prepared, ui: Ui) -> LoadedModel:
     from qwenpick.engine.arguments import arguments
     from qwenpick.engine.engine import Engine
     from qwenpick.engine.interrupt import noting
 
-    started = time.perf_counter()
-    line = Loading(checked.label)
-    try:
-        with noting() as check_signals:
+    local, started = prepared.local, time.perf_counter()
+    name, total = f"Loading {local.label}", prepared.file.header.file_bytes
+    with noting() as check_signals:
 
-            def watch(part: float) -> None:
-                check_signals()
-                line.moved(part)
+        def watch(part: float) -> None:
+            check_signals()
+            ui.progress(name, min(int(part * total), total - 1), total)
 
-            engine = Engine(checked.path, arguments(checked.settings), watch=watch)
-    finally:
-        line.end()
-    return LoadedModel(
-        path=checked.path,
-        file=checked.file,
-        model=checked.model,
-        settings=replace(checked.settings, context=engine.n_ctx),
-        memory=checked.memory,
-        eyes=checked.eyes,
-        engine=engine,
-        load_seconds=time.perf_counter() - started,
-    )
+        try:
+            engine = Engine(local.path, arguments(prepared.settings), watch=watch)
+        finally:
+            ui.progress(name, total, total)
+    return LoadedModel(prepared, engine, time.perf_counter() - started, ui)
 
 
-def _reference(model: Model | None, quant: str) -> Size | None:
-    """Name a file in the catalogue's words, None where it is none of its files."""
-    return Size(size=model.size, quant=quant) if model and model.file(quant) else None
-
-
-def longer_context(opened: LoadedModel, question: PickInput) -> int | None:
-    """Give twice the context, or all that the model has, where the sum says that it fits."""
-    context = min(2 * opened.settings.context, opened.file.architecture.context)
-    if context <= opened.settings.context:
-        return None
-    asked = replace(question, wish=replace(question.wish, context=context))
-    settled = _settle(opened.path, opened.file, opened.model, asked, opened.eyes)
-    return context if settled.fits else None
-
-
-def _recognise(file: ModelFile, size: str | None, catalog: Catalog) -> Model | None:
-    """Find the catalogue's model of a file: the size it was asked by, else one of its shape."""
-    if size:
-        return catalog.model(size)
-    shape = file.architecture
-    for model in catalog.models:
-        known = model.architecture
-        if (known.hidden, known.layers, known.ffn, known.vocab, known.linear_value_heads) == (
-            shape.hidden, shape.layers, shape.ffn, shape.vocab, shape.linear_value_heads,
-        ):  # fmt: skip
-            return model
-    return None
-
-
-def _settle(
-    path: Path,
-    file: ModelFile,
-    model: Model | None,
-    question: PickInput,
-    eyes: ProjectorShape | None,
+def _fit(
+    local: LocalModel, file: ModelFile, question: PickInput, projector: ProjectorShape | None
 ) -> Fit:
+    """Fit the settings of a file whose header was read."""
     from qwenpick.app.compute_store import compute_table
     from qwenpick.pick.fit import fit
     from qwenpick.pick.memory import FileFacts
@@ -233,20 +220,20 @@ def _settle(
     from qwenpick.pull.gguf.repack import repacked_bytes
 
     tensors = file.tensors
-    weights = sum(tensor.bytes for tensor in tensors)
-    shape = file.architecture
-    subject = ModelProfile(
-        architecture=shape,
+    profile = ModelProfile(
+        architecture=file.architecture,
         file=FileFacts(
             bytes=file.header.file_bytes,
-            weights=weights,
+            weights=sum(tensor.bytes for tensor in tensors),
             repack=repacked_bytes(tensors, question.machine.cpu.features),
-            compute=compute_table(path, shape, model, question.machine.engine),
+            compute=compute_table(
+                local.path, file.architecture, local.model, question.machine.engine
+            ),
         ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),
         output=sum(tensor.bytes for tensor in tensors if tensor.name == "output.weight") or None,
-        vision=vision_bytes(eyes) if eyes else 0,
-        size=model.size if model else None,
-        quant=file.quant,
+        vision=vision_bytes(projector) if projector else 0,
+        size=local.size,
+        quant=local.quant,
     )
-    return fit(subject, question, last_resort=True)
+    return fit(profile, question, last_resort=True)

@@ -1,130 +1,249 @@
-"""From a MODEL to its file: what is here, else what is pulled after a question."""
+"""From a MODEL, or from none, to a file on this disk: one way for all commands.
+
+What is asked about is a `PickInput`, and the answer a `LocalModel`: the model's identity, found
+once, which travels from here on. What was used last is remembered in QWENPICK_HOME/last.json.
+"""
 
 from __future__ import annotations
 
-import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
-from qwenpick import units
-from qwenpick.cli.output import ask, status
-from qwenpick.errors import EngineMissingError, PullError, RunError, UsageError
-from qwenpick.pull.reference import Demo, Size, parse
+from qwenpick import files, units
+from qwenpick.app.local_model import identify
+from qwenpick.app.projectors import find_projector
+from qwenpick.app.pulls import pull_asked
+from qwenpick.errors import (
+    EngineMissingError,
+    PullError,
+    RunError,
+    UsageError,
+)
+from qwenpick.pull.reference import Demo, LocalFile, Size, parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from qwenpick.app.local_model import LocalModel
+    from qwenpick.app.ui import Ui
+    from qwenpick.catalog.model import Catalog
     from qwenpick.hardware.machine import EngineBuild
+    from qwenpick.pick.choose import Candidate
     from qwenpick.pick.fit import PickInput
-    from qwenpick.pick.recommendation import Recommendation
     from qwenpick.pull.reference import Reference
 
-_INSTALL = "Type: qwenpick engine install"
+_INSTALL = "Run: qwenpick engine install"
 
 
-def locate(
-    model: str | None, quant: str | None, question: PickInput, *, yes: bool = False
-) -> tuple[Path, str | None]:
-    """Find the file of a MODEL, without one that of the pick; gives the size, too.
+class Choice(Struct, frozen=True, kw_only=True):
+    """Which file a MODEL means, and why where it named no file."""
 
-    What is not here is pulled after a question, a pick shown in three lines before it.
+    reference: Reference
+    why: str = ""
+    """Such as "the one used last"; empty where the MODEL says it all."""
+    pick: Size | None = None
+    """What `recommend` picks for the same words, where that was asked."""
+    asked: PickInput
+    """The question, with the size and the quantisation of these words."""
+
+
+class LastUsed(Struct, frozen=True, kw_only=True):
+    """The document that remembers which file was used last."""
+
+    path: str
+
+
+def which_file(model: str | None, quant: str | None, question: PickInput) -> Choice:
+    """Say which file a MODEL means: without one, or of a size, what is installed comes first.
 
     Raises:
-        UsageError: There is no such model, or no terminal to ask on.
-        NothingFitsError: There is no pick.
-        RunError: There is no engine here that could run it.
-        PullError: It could not be pulled, or was not wanted.
+        UsageError: There is no such model.
+        NothingFitsError: Nothing is installed, and there is no pick.
     """
-    from qwenpick.pull import local
+    from qwenpick.pick.choose import Candidates, choose
 
-    reference, picked = _reference(model, quant, question)
-    _check_engine(question.machine.engine, reference)
-    size = reference.size if isinstance(reference, Size) else None
-    found = local.find(reference, question.catalog)
-    if found:
-        if size and question.wish.vision:
-            locate_projector(found.path, reference, question, yes=yes)
-        return found.path, size
-    if isinstance(reference, Demo):
-        raise UsageError(
-            "The demo model is not installed here.", hint='Type: pip install "qwenpick[demo]"'
+    named, question = _asked(model, quant, question)
+    if named and (not isinstance(named, Size) or named.quant):
+        return Choice(reference=named, asked=question)
+    best = choose(Candidates(question))
+    pick = _size(best) if best else None
+    if not named and (last := _last_used(quant, question.catalog)):
+        return Choice(reference=last, why="the model used last", pick=pick, asked=question)
+    if here := _best_installed(question):
+        kind = f"{here.model.size.upper()} file" if named else "file that fits"
+        return Choice(
+            reference=_size(here), why=f"the best installed {kind}", pick=pick, asked=question
         )
-    if picked:
-        _show(picked)
-    return _pull(reference, question, yes=yes), size
+    return Choice(reference=pick or picked(model, quant, question), pick=pick, asked=question)
 
 
-def locate_or_demo(
-    model: str | None, quant: str | None, question: PickInput, *, yes: bool
-) -> tuple[Path, str | None]:
-    """Find a file as `locate` does; where no hub can be reached, offer the demo, or name it.
+def picked(model: str | None, quant: str | None, question: PickInput) -> Reference:
+    """Give what to download for a MODEL, whatever is installed; without one, the pick.
 
-    `--yes` does not stand for another model than the one that was asked for.
+    Raises:
+        UsageError: There is no such model.
+        NothingFitsError: There is no pick of this size.
     """
-    from qwenpick.pull import local
+    from qwenpick.pick.recommendation import recommend
 
+    named, question = _asked(model, quant, question)
+    if named and (not isinstance(named, Size) or named.quant):
+        return named
+    return _size(recommend(question).pick)
+
+
+def _asked(
+    model: str | None, quant: str | None, question: PickInput
+) -> tuple[Reference | None, PickInput]:
+    """Read a MODEL, and ask for its size and quantisation."""
+    named = parse(model, quant, question.catalog) if model else None
+    size = named.size if isinstance(named, Size) else None
+    return named, replace(question, wish=replace(question.wish, size=size, quant=quant))
+
+
+def resolve(  # noqa: PLR0913 - what the command line says of a model
+    model: str | None,
+    quant: str | None,
+    question: PickInput,
+    ui: Ui,
+    *,
+    vision: bool = False,
+    or_demo: bool = False,
+) -> LocalModel:
+    """Find the file of a MODEL; what is not installed is downloaded after a question.
+
+    Args:
+        model: As typed; None for what was used last, else what is installed, else the pick.
+        quant: The quantisation asked for, None for any.
+        question: The machine and what is asked for.
+        ui: Who is told and asked.
+        vision: Whether images will be shown, so that a projector is needed.
+        or_demo: Whether the demo is offered where no hub can be reached.
+
+    Raises:
+        UsageError: There is no such model, or nobody to ask.
+        NothingFitsError: There is no pick.
+        RunError: No engine is installed that could run it.
+        PullError: It could not be downloaded, or was refused.
+    """
+    choice = which_file(model, quant, question)
+    _check_engine(question.machine.engine, choice.reference)
+    vision = vision or question.wish.vision
     try:
-        return locate(model, quant, question, yes=yes)
+        local = _find(choice, question, ui, vision=vision)
     except PullError as error:
         if not getattr(error, "unreachable", False):
             raise
-        demo = local.demo()
-        if demo and not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            status(error.message)
-            if ask("Talk to the demo model instead?", yes=False):
-                return demo, None
-        get = "qwenpick chat demo" if demo else 'pip install "qwenpick[demo]"'
-        error.hint += f" Without a hub there is the small demo: {get}"
-        raise
+        local = _demo_instead(error, ui, question.catalog, ask=or_demo)
+    if vision:
+        local = replace(local, projector=find_projector(local, question.catalog, ui))
+    return local
 
 
-def locate_projector(
-    path: Path, reference: Reference | None, question: PickInput, *, yes: bool = False
-) -> Path:
-    """Find the projector of a model's file: beside it, else its size's, pulled after a question.
+def remember(local: LocalModel) -> None:
+    """Remember that a model was used; a home that cannot be written to does not matter."""
+    document = msgspec.json.encode(LastUsed(path=str(local.path.absolute())))
+    with suppress(OSError):
+        files.write(files.home() / "last.json", document)
 
-    Args:
-        path: The model's file.
-        reference: What it is of the catalogue, None for a file that is not of it.
-        question: Whose catalogue it is.
-        yes: Whether the question is answered.
+
+def _last_used(quant: str | None, catalog: Catalog) -> LocalFile | None:
+    """Give the file that was used last, if it is still here and of the quantisation asked for."""
+    from qwenpick.pull import local as disk
+
+    with suppress(UsageError, OSError):
+        last = files.document(files.home() / "last.json", LastUsed, what="the last used model")
+        path = Path(last.path)
+        if path.is_file():
+            known = disk.known(path, catalog) if quant else None
+            if not quant or (known and known[1].quant.casefold() == quant.casefold()):
+                return LocalFile(path=path)
+    return None
+
+
+def _best_installed(question: PickInput) -> Candidate | None:
+    """Judge the catalogue's installed files as the pick does; of a size, one is always best.
+
+    Less memory than usual costs context before it costs the file: any that fits with 4k will do.
+    """
+    from qwenpick.pick.choose import Candidates, choose
+    from qwenpick.pull.inventory import installed
+
+    request, catalog = question.wish, question.catalog
+    here = {(one.size, one.quant) for one in installed(catalog) if not one.beside}
+    models = tuple(
+        replace(
+            model, files=tuple(file for file in model.files if (model.size, file.quant) in here)
+        )
+        for model in catalog.models
+        if request.size in {None, model.size} and (model.projector or not request.vision)
+    )
+    wanted = {None, request.quant and request.quant.casefold()}
+    if not any(
+        file.quant.casefold() in wanted or None in wanted
+        for model in models
+        for file in model.files
+    ):
+        return None
+    candidates = Candidates(replace(question, catalog=replace(catalog, models=models)))
+    if best := choose(candidates):
+        return best
+    every = list(candidates.walk(lambda *_: True, last=True))
+    fitting = [one for one in every if one.settled.fits]
+    if fitting or not request.size:
+        return next(iter(fitting), None)
+    return min(every, key=lambda one: one.settled.memory.total)
+
+
+def _find(choice: Choice, question: PickInput, ui: Ui, *, vision: bool) -> LocalModel:
+    """Find a chosen file on this disk, else download it after a question."""
+    from qwenpick.pull import local as disk
+
+    catalog, reference = question.catalog, choice.reference
+    found = disk.find(reference, catalog)
+    if isinstance(reference, Demo) and not found:
+        raise UsageError(
+            "The demo model is not installed.", hint='Run: pip install "qwenpick[demo]"'
+        )
+    if not found:
+        if choice.pick == reference:
+            _show_pick(choice.asked, ui)
+        path = pull_asked(reference, catalog, ui, vision=vision)
+        return identify(path, "hf", catalog, reference)
+    local = identify(found.path, found.source, catalog, reference)
+    if choice.why:
+        ui.status(f"Using {local.label}, {choice.why}.{_other_pick(choice, local)}")
+    return local
+
+
+def _other_pick(choice: Choice, local: LocalModel) -> str:
+    """Name the pick for this machine where it is another file."""
+    pick = choice.pick
+    if not pick or (pick.size, pick.quant) == (local.size, local.quant):
+        return ""
+    name = f"{pick.size}:{pick.quant}"
+    return f" The pick here is {pick.size.upper()} {pick.quant}: qwenpick chat {name}"
+
+
+def _demo_instead(error: PullError, ui: Ui, catalog: Catalog, *, ask: bool) -> LocalModel:
+    """Offer the demo where no hub can be reached, or name it.
 
     Raises:
-        RunError: There is none, so the model can't see.
-        UsageError: There is no terminal to ask on.
-        PullError: It could not be pulled, or was not wanted.
+        PullError: It is not installed, not wanted, or there is nobody to ask.
     """
-    from qwenpick.pull import local
+    from qwenpick.pull import local as disk
 
-    if beside := sorted(path.parent.glob("mmproj*.gguf")):
-        return beside[0]
-    if not isinstance(reference, Size):
-        raise RunError(
-            f"Pictures need a projector (mmproj-*.gguf) beside {path.name}.",
-            hint="Put the model's own there; of a size it is: qwenpick pull MODEL --vision",
-        )
-    if not local.find_projector(reference.size, question.catalog):
-        seeing = replace(question, wish=replace(question.wish, vision=True))
-        _pull(reference, seeing, yes=yes, what="the projector of ")
-    found = local.find_projector(reference.size, question.catalog)
-    if not found:
-        raise RunError("The projector was pulled, and is not here.", hint="Type: qwenpick doctor")
-    return found
-
-
-def _reference(
-    model: str | None, quant: str | None, question: PickInput
-) -> tuple[Reference, Recommendation | None]:
-    """Read a MODEL; without one, take the pick, and give the words beside it."""
-    if model:
-        return parse(model, quant, question.catalog), None
-    from qwenpick.pick.recommendation import recommend
-
-    answer = recommend(question)
-    pick = Size(size=answer.pick.model.size, quant=answer.pick.file.quant)
-    reference = parse(pick.size, quant or pick.quant, question.catalog)
-    return reference, answer if reference == pick else None
+    demo = disk.demo()
+    if demo and ask:
+        with suppress(UsageError):  # nobody to ask
+            if ui.confirm(f"{error.message}\nUse the small demo model instead?"):
+                return identify(demo, "demo", catalog)
+    get = "qwenpick chat demo" if demo else 'pip install "qwenpick[demo]"'
+    error.hint += f" There is a small demo model that needs no hub: {get}"
+    raise error
 
 
 def _check_engine(engine: EngineBuild, reference: Reference) -> None:
@@ -134,34 +253,30 @@ def _check_engine(engine: EngineBuild, reference: Reference) -> None:
         RunError: There is none, or one that is older than the family.
     """
     if not engine.installed:
-        raise EngineMissingError("The engine is not installed here.", hint=_INSTALL)
+        raise EngineMissingError("The engine is not installed.", hint=_INSTALL)
     if isinstance(reference, Size) and engine.knows_qwen35 is False:
-        raise RunError(f"The engine here, {engine.version}, is older than Qwen3.5.", hint=_INSTALL)
+        raise RunError(
+            f"The installed engine, {engine.version}, is too old for Qwen3.5.", hint=_INSTALL
+        )
 
 
-def _show(answer: Recommendation) -> None:
+def _show_pick(question: PickInput, ui: Ui) -> None:
     """Show a pick in three lines: which, what it takes, and why."""
-    from qwenpick.cli.pages import recommend_page, recommend_words
+    from qwenpick.pick.recommendation import recommend
 
-    status(f"{answer.pick.model.name}  {answer.pick.file.quant}")
-    status(recommend_page.facts(answer))
-    status(recommend_words.reason(answer) + ".")
+    answer = recommend(question)
+    settled, file = answer.pick.settled, answer.pick.file
+    parts = [
+        f"{units.download(file.bytes)} to download",
+        f"{units.memory(settled.memory.total)} of {units.memory(answer.budget.total)}",
+        *([f"about {units.rate(settled.speed.decode)} tokens/s"] if settled.speed.decode else []),
+        f"{units.context(settled.settings.context)} context",
+    ]
+    ui.status(f"{answer.pick.model.name}  {file.quant}")
+    ui.status(", ".join(parts))
+    best = "fastest model that fits" if answer.reason == "fastest" else "best answers that fit"
+    ui.status(f"The {best} in {units.memory(answer.budget.total)}.")
 
 
-def _pull(reference: Reference, question: PickInput, *, yes: bool, what: str = "") -> Path:
-    """Pull a file after a question, which *what* begins where it is about a part of it."""
-    from qwenpick.cli.progress import Progress
-    from qwenpick.pull import download, planner
-
-    progress = Progress()
-    try:
-        options = planner.PullOptions(progress=progress, vision=question.wish.vision)
-        plan = planner.make_plan(reference, question.catalog, options)
-        size = units.download(plan.missing)
-        gone = f"{what}{plan.title} is not here."
-        gone = gone[0].upper() + gone[1:]
-        if not ask(f"{gone} Fetch {size}?", yes=yes):
-            raise PullError(gone, hint="Talk to another: qwenpick list")
-        return download.download(plan, planner.source_of("hf"), progress).path
-    finally:
-        progress.end()
+def _size(candidate: Candidate) -> Size:
+    return Size(size=candidate.model.size, quant=candidate.file.quant)

@@ -1,17 +1,50 @@
-"""Whether a model can see here: its projector's file, and the room that pictures take."""
+"""A model's vision projector: its file, its shape, and the memory that images take."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qwenpick import units
+from qwenpick.app.pulls import pull_asked
 from qwenpick.errors import RunError
+from qwenpick.pull import local as disk
+from qwenpick.pull.reference import Size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.catalog.model import Projector
+    from qwenpick.app.local_model import LocalModel
+    from qwenpick.app.ui import Ui
+    from qwenpick.catalog.model import Catalog, Projector
     from qwenpick.pick.vision_memory import ProjectorShape
+
+
+def find_projector(local: LocalModel, catalog: Catalog, ui: Ui) -> Path:
+    """Find a model's vision projector: beside it, else its size's, downloaded after a question.
+
+    Raises:
+        RunError: There is none, so the model cannot see.
+        UsageError: There is nobody to ask.
+        PullError: It could not be downloaded, or was refused.
+    """
+    if local.projector:
+        return local.projector
+    if beside := sorted(local.path.parent.glob("mmproj*.gguf")):
+        return beside[0]
+    model, quant = local.model, local.quant
+    if not model or not quant or not model.file(quant):
+        raise RunError(
+            f"Images need a vision projector (mmproj-*.gguf) beside {local.path.name}.",
+            hint="Put the model's own there; for a size of the catalogue: "
+            "qwenpick pull MODEL --vision",
+        )
+    if not disk.find_projector(model.size, catalog):
+        reference = Size(size=model.size, quant=quant)
+        pull_asked(reference, catalog, ui, vision=True, what="The vision projector of ")
+    found = disk.find_projector(model.size, catalog)
+    if not found:
+        raise RunError("The downloaded projector is missing.", hint="Run: qwenpick doctor")
+    return found
 
 
 def read_projector_shape(projector: Path, known: Projector | None = None) -> ProjectorShape:
@@ -38,7 +71,7 @@ def read_projector_shape(projector: Path, known: Projector | None = None) -> Pro
 
 
 def check_room(projector: Path, left: int) -> None:
-    """Refuse pictures where *left* bytes do not hold them.
+    """Refuse images where *left* bytes do not hold them.
 
     Raises:
         RunError: They do not.
@@ -48,6 +81,6 @@ def check_room(projector: Path, left: int) -> None:
     needed = vision_bytes(read_projector_shape(projector))
     if needed > left:
         raise RunError(
-            f"Pictures take {units.memory(needed)}, and {units.memory(max(left, 0))} are left.",
-            hint="Start with a shorter --context or a smaller size, or all the same with --force.",
+            f"Images need {units.memory(needed)}; {units.memory(max(left, 0))} are available.",
+            hint="Use a shorter --context or a smaller size, or load it anyway: --force",
         )

@@ -7,15 +7,29 @@ only where a person reads them, since rich costs 40 ms.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from qwenpick.cli.documents import Document
 
 
 class Result(Protocol):
     """What a command gives back."""
+
+    def document(self) -> Document:
+        """Give the document of `--json`."""
+
+    def render(self) -> None:
+        """Write it for a person, to stdout."""
+
+
+class UntypedResult(Protocol):
+    """The same with a document that is not a Struct."""
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON document, without `schema`."""
@@ -24,22 +38,30 @@ class Result(Protocol):
         """Write it for a person, to stdout."""
 
 
-def emit(result: Result, *, as_json: bool) -> None:
+def emit(result: Result | UntypedResult, *, as_json: bool) -> None:
     """Write a result to stdout; a reader that has gone ends it quietly (typer would end with 1)."""
     try:
-        if as_json:
+        if not as_json:
+            result.render()
+        elif hasattr(result, "to_json"):
             write_json(result.to_json())
         else:
-            result.render()
+            write_document(result.document())
         sys.stdout.flush()
     except BrokenPipeError:
         drop_stdout()
 
 
+def write_document(document: Document) -> None:
+    """Write one JSON document."""
+    text = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=1)
+    sys.stdout.write(text.decode() + "\n")
+
+
 def write_json(document: dict[str, Any]) -> None:
     """Write one JSON document with its schema."""
-    text = msgspec.json.format(msgspec.json.encode({"schema": 1} | document), indent=1)
-    sys.stdout.write(text.decode() + "\n")
+    json.dump({"schema": 1} | document, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
 
 
 def drop_stdout() -> None:

@@ -38,19 +38,23 @@ class ChatResult(Struct, frozen=True, kw_only=True):
         from qwenpick.pick.memory import predicted_peak, used_late
         from qwenpick.pick.vision_memory import vision_bytes
 
-        opened = self.opened
+        opened, prepared = self.opened, self.opened.prepared
         read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
-        predicted = predicted_peak(opened.memory, opened.settings, read=read)
-        if opened.eyes:
-            late = used_late(opened.memory, opened.settings)
-            seen = vision_bytes(opened.eyes, self.album.largest, later=late)
-            predicted += seen - opened.memory.vision
+        predicted = predicted_peak(prepared.memory, prepared.settings, read=read)
+        if prepared.projector:
+            late = used_late(prepared.memory, prepared.settings)
+            seen = vision_bytes(prepared.projector, self.album.largest, later=late)
+            predicted += seen - prepared.memory.vision
         return {
-            "model": opened.model_json(),
-            "settings": opened.settings_json(),
+            "model": {
+                "path": str(prepared.local.path),
+                "size": prepared.local.size,
+                "quant": prepared.local.quant,
+            },
+            "settings": to_builtins(prepared.settings),
             "load_seconds": opened.load_seconds,
             "memory": {
-                "predicted": predicted - opened.memory.checkpoints + self.checkpoints,
+                "predicted": predicted - prepared.memory.checkpoints + self.checkpoints,
                 "actual": peak_memory(),
                 "buffers": opened.engine.buffers | {"vision": self.album.reported},
             },

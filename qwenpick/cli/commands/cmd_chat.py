@@ -49,19 +49,27 @@ def chat(
         raise UsageError("--json needs something to answer.", hint="Say it with -p TEXT.")
     schema, tools = _demanded(turn)
     pictures = _pictures(turn)
-    from qwenpick.app import loader
-    from qwenpick.app.models import locate_or_demo
+    from qwenpick.app import loader, models
+    from qwenpick.app.pick_input import ask_machine, usable_by_engine
     from qwenpick.catalog.table import load as load_catalog
+    from qwenpick.cli.ui import TerminalUi
 
-    question = loader.question_for(load.wish(vision=bool(turn.image)), load_catalog())
+    ui = TerminalUi(yes=yes)
+    question = ask_machine(load.wish(vision=bool(turn.image)), load_catalog())
+    question = usable_by_engine(question, ui)
     session = _session(keep)
     model = model or (session.model if session else None)
-    path, size = locate_or_demo(model, quant.chosen(), question, yes=yes)
     demands = loader.LoadOverrides(threads=load.threads, force=load.force)
-    opened = loader.open_model(path, size, question, demands)
+    with ui:
+        local = models.resolve(model, quant.chosen(), question, ui, or_demo=not yes)
+        opened = loader.load(loader.prepare(local, question, demands), ui)
+    if not keep.no_save:
+        models.remember(local)
     from qwenpick.app.chats import Chat, ChatOptions
 
-    way = ChatOptions(question=question, demands=demands, keep=not keep.no_save, schema=schema)
+    way = ChatOptions(
+        question=question, demands=demands, keep=not keep.no_save, schema=schema, ui=ui
+    )
     manner = _manner(opened, turn, sampling)
     manner.tools = tools
     host = Chat(opened, manner, way, session)
@@ -190,7 +198,8 @@ def _manner(opened: LoadedModel, turn: TurnOptions, sampling: SamplingOptions) -
     from qwenpick.chat.generation import Limits
     from qwenpick.chat.generation_config import GenerationConfig
 
-    default = opened.model.thinking_default if opened.model else False
+    model = opened.prepared.model
+    default = model.thinking_default if model else False
     return GenerationConfig(
         thinking=default if turn.think is None else turn.think,
         mode=turn.mode,

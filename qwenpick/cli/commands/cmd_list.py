@@ -130,7 +130,7 @@ def verify(
 ) -> None:
     """Read files again and check their sha256; without MODEL, all that are here."""
     from qwenpick.catalog.table import load
-    from qwenpick.cli.progress import Progress
+    from qwenpick.cli.ui import TerminalUi
     from qwenpick.pull import inventory
     from qwenpick.pull.reference import parse
 
@@ -138,11 +138,8 @@ def verify(
     if not model and quants.chosen():
         raise UsageError("Which model's?", hint="Name it: qwenpick verify 9b --q4")
     reference = parse(model, quants.chosen(), catalog) if model else None
-    progress = Progress()
-    try:
-        checks = inventory.check(inventory.chosen(reference, catalog), progress)
-    finally:
-        progress.end()
+    with TerminalUi() as ui:
+        checks = inventory.check(inventory.chosen(reference, catalog), ui)
     if wrong := [check for check in checks if check.state == "wrong"]:
         name = wrong[0].model
         raise PullError(

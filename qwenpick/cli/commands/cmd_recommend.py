@@ -75,25 +75,15 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
         Raises:
             UsageError: What was described can't be understood.
         """
-        from qwenpick.hardware import measurements
-        from qwenpick.hardware.probe import from_file, probe
-        from qwenpick.pick.budget import budget_of
-        from qwenpick.pick.fit import PickInput
+        from qwenpick.app.pick_input import MachineOverrides, ask_machine
 
-        ram = units.parse_memory(self.ram) if self.ram is not None else None
-        vram = units.parse_memory(self.vram) if self.vram is not None else None
-        machine = from_file(self.machine) if self.machine else probe()
-        if ram or vram or self.gpu:
-            from qwenpick.hardware.override import override
-
-            machine = override(machine, ram=ram, vram=vram, gpus=self.gpu or ())
-        return PickInput(
-            catalog=catalog,
-            machine=machine,
-            wish=wish,
-            budget=budget_of(machine, exact_vram=vram is not None),
-            measured=() if self.machine or self.gpu else measurements.load(),
+        overrides = MachineOverrides(
+            file=self.machine,
+            ram=units.parse_memory(self.ram) if self.ram is not None else None,
+            vram=units.parse_memory(self.vram) if self.vram is not None else None,
+            gpus=tuple(self.gpu or ()),
         )
+        return ask_machine(wish, catalog, overrides)
 
 
 class RecommendResult(Struct, frozen=True):

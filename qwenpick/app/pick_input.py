@@ -1,0 +1,82 @@
+"""What a pick is asked about: this machine, or the one that was described, and what it measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qwenpick.app.ui import Ui
+    from qwenpick.catalog.model import Catalog
+    from qwenpick.pick.fit import PickInput
+    from qwenpick.pick.request import Request
+
+_BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
+             "intel": {"sycl", "vulkan"}}  # fmt: skip
+"""The builds of the engine that can use a vendor's GPUs."""
+
+
+class MachineOverrides(Struct, frozen=True, kw_only=True):
+    """Another machine than this one, or another part of it."""
+
+    file: Path | None = None
+    """As `probe --json` writes it, in place of this machine."""
+    ram: int | None = None
+    """Bytes that a model may use on the host, exactly; then there is no GPU."""
+    vram: int | None = None
+    """Bytes that a model may use on each card, exactly."""
+    gpus: tuple[str, ...] = ()
+    """Names of cards, each possibly with a count: `2x RTX 3090`."""
+
+
+THIS = MachineOverrides()
+"""This machine, as probed."""
+
+
+def ask_machine(
+    request: Request, catalog: Catalog, overrides: MachineOverrides = THIS
+) -> PickInput:
+    """Gather what a pick is asked about.
+
+    Raises:
+        UsageError: The machine that was described cannot be understood.
+    """
+    from qwenpick.hardware import measurements
+    from qwenpick.hardware.override import override
+    from qwenpick.hardware.probe import from_file, probe
+    from qwenpick.pick.budget import budget_of
+    from qwenpick.pick.fit import PickInput
+
+    ram, vram, gpus = overrides.ram, overrides.vram, overrides.gpus
+    machine = from_file(overrides.file) if overrides.file else probe()
+    if ram or vram or gpus:
+        machine = override(machine, ram=ram, vram=vram, gpus=gpus)
+    return PickInput(
+        catalog=catalog,
+        machine=machine,
+        wish=request,
+        budget=budget_of(machine, exact_vram=vram is not None),
+        measured=() if overrides.file or gpus else measurements.load(),
+    )
+
+
+def usable_by_engine(question: PickInput, ui: Ui) -> PickInput:
+    """Leave out the GPUs that the installed engine cannot use, and say so."""
+    from qwenpick.pick.budget import budget_of
+
+    machine = question.machine
+    backends = set(machine.engine.backends)
+    usable = tuple(gpu for gpu in machine.gpus if backends & _BACKENDS.get(gpu.vendor, set()))
+    if usable == machine.gpus:
+        return question
+    if machine.engine.installed:
+        unused = ", ".join(gpu.name for gpu in machine.gpus if gpu not in usable)
+        ui.status(
+            f"The installed engine cannot use {unused}. Get one that can: qwenpick engine install"
+        )
+    machine = replace(machine, gpus=usable)
+    return replace(question, machine=machine, budget=budget_of(machine))

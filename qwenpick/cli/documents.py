@@ -1,0 +1,49 @@
+"""The documents of `--json`: what they share, and where each command's is.
+
+Every document is a Struct, so that its JSON schema comes from it (`msgspec.json.schema`) and what
+is printed is encoded from it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """One JSON document."""
+
+    schema: Literal[1] = 1
+
+
+class ModelDocument(Struct, frozen=True, kw_only=True):
+    """Which model a document is about."""
+
+    path: str
+    size: str | None
+    """Of the catalogue's models; null of any other."""
+    quant: str | None
+
+
+_PLACES = {
+    "bench": "cmd_bench:BenchDocument",
+    "doctor": "cmd_doctor:DoctorDocument",
+    "engine": "cmd_engine:EngineDocument",
+    "guide": "cmd_guide:GuideDocument",
+    "list": "cmd_list:ListDocument",
+    "probe": "cmd_probe:ProbeDocument",
+    "pull": "cmd_pull:PullDocument",
+    "rm": "cmd_rm:RemoveDocument",
+    "verify": "cmd_verify:VerifyDocument",
+}
+
+
+def documents() -> dict[str, type[Document]]:
+    """Give the document of each command, by the command's name."""
+    found = {}
+    for command, place in _PLACES.items():
+        module, _, name = place.partition(":")
+        found[command] = getattr(import_module(f"qwenpick.cli.commands.{module}"), name)
+    return found
