@@ -54,6 +54,9 @@ class LastUsed(Struct, frozen=True, kw_only=True):
     """The document that remembers which file was used last."""
 
     path: str
+    size: str | None = None
+    """Of a file of the catalogue, with its quantisation."""
+    quant: str | None = None
 
 
 def which_file(model: str | None, quant: str | None, question: PickInput) -> Choice:
@@ -145,22 +148,32 @@ def resolve(  # noqa: PLR0913 - what the command line says of a model
 
 def remember(local: LocalModel) -> None:
     """Remember that a model was used; a home that cannot be written to does not matter."""
-    document = msgspec.json.encode(LastUsed(path=str(local.path.absolute())))
-    with suppress(OSError):
-        files.write(files.home() / "last.json", document)
+    by_name = local.model is not None and local.file is None
+    last = LastUsed(
+        path=str(local.path.absolute()),
+        size=local.size if by_name else None,
+        quant=local.quant if by_name else None,
+    )
+    with suppress(OSError, UnicodeError):  # a name that is not UTF-8
+        files.write(files.home() / "last.json", msgspec.json.encode(last))
 
 
-def _last_used(quant: str | None, catalog: Catalog) -> LocalFile | None:
+def _last_used(quant: str | None, catalog: Catalog) -> Size | LocalFile | None:
     """Give the file that was used last, if it is still here and of the quantisation asked for."""
     from qwenpick.pull import local as disk
 
-    with suppress(UsageError, OSError):
-        last = files.document(files.home() / "last.json", LastUsed, what="the last used model")
-        path = Path(last.path)
-        if path.is_file():
-            known = disk.known(path, catalog) if quant else None
-            if not quant or (known and known[1].quant.casefold() == quant.casefold()):
-                return LocalFile(path=path)
+    try:
+        last = files.document(files.home() / "last.json", LastUsed, what="the last used model in")
+    except UsageError:
+        return None
+    if quant and quant.casefold() != (last.quant or "").casefold():
+        return None
+    if last.size and last.quant and catalog.model(last.size):
+        size = Size(size=last.size, quant=last.quant)
+        return size if disk.find(size, catalog) else None
+    path = Path(last.path)
+    with suppress(OSError):
+        return LocalFile(path=path) if path.is_file() else None
     return None
 
 
@@ -172,28 +185,19 @@ def _best_installed(question: PickInput) -> Candidate | None:
     from qwenpick.pick.choose import Candidates, choose
     from qwenpick.pull.inventory import installed
 
-    request, catalog = question.wish, question.catalog
-    here = {(one.size, one.quant) for one in installed(catalog) if not one.beside}
-    models = tuple(
-        replace(
-            model, files=tuple(file for file in model.files if (model.size, file.quant) in here)
-        )
-        for model in catalog.models
-        if request.size in {None, model.size} and (model.projector or not request.vision)
-    )
-    wanted = {None, request.quant and request.quant.casefold()}
-    if not any(
-        file.quant.casefold() in wanted or None in wanted
-        for model in models
-        for file in model.files
-    ):
+    here = {
+        (one.size, one.quant)
+        for one in installed(question.catalog)
+        if one.size and one.quant and not one.beside
+    }
+    candidates = Candidates(question).only(here)
+    if not candidates.files:
         return None
-    candidates = Candidates(replace(question, catalog=replace(catalog, models=models)))
     if best := choose(candidates):
         return best
     every = list(candidates.walk(lambda *_: True, last=True))
     fitting = [one for one in every if one.settled.fits]
-    if fitting or not request.size:
+    if fitting or not question.wish.size:
         return next(iter(fitting), None)
     return min(every, key=lambda one: one.settled.memory.total)
 

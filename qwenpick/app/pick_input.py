@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from qwenpick.pick.fit import PickInput
     from qwenpick.pick.request import Request
 
-_BACKENDS = {"nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
-             "intel": {"sycl", "vulkan"}}  # fmt: skip
-"""The builds of the engine that can use a vendor's GPUs."""
-
 
 class MachineOverrides(Struct, frozen=True, kw_only=True):
     """Another machine than this one, or another part of it."""
@@ -69,8 +65,7 @@ def usable_by_engine(question: PickInput, ui: Ui) -> PickInput:
     from qwenpick.pick.budget import budget_of
 
     machine = question.machine
-    backends = set(machine.engine.backends)
-    usable = tuple(gpu for gpu in machine.gpus if backends & _BACKENDS.get(gpu.vendor, set()))
+    usable = tuple(gpu for gpu in machine.gpus if machine.engine.drives(gpu))
     if usable == machine.gpus:
         return question
     if machine.engine.installed:

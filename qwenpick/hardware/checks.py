@@ -91,9 +91,7 @@ def backend(found: CheckInputs) -> Check:
     build = found.machine.engine
     if not build.installed:
         return _warning("GPU", f"{named}, but no engine is installed", INSTALL)
-    drives = {"nvidia": {"cuda", "vulkan"}, "apple": {"metal"}, "amd": {"hip", "vulkan"},
-              "intel": {"sycl", "vulkan"}}.get(gpus[0].vendor, set())  # fmt: skip
-    if drives & set(build.backends):
+    if build.drives(gpus[0]):
         return _good("GPU", f"{named}; the engine supports it")
     built_for = " and ".join(build.backends).replace("cpu", "CPU") or "an unknown backend"
     wheels = found.fits.wheels

@@ -60,6 +60,13 @@ class Disk(Struct, frozen=True, kw_only=True):
     free: Bytes | None
 
 
+_DRIVEN_BY = {
+    "nvidia": {"cuda", "vulkan"}, "amd": {"hip", "vulkan"}, "apple": {"metal"},
+    "intel": {"sycl", "vulkan"},
+}  # fmt: skip
+"""Vendor to the backends that can use its GPUs."""
+
+
 class EngineBuild(Struct, frozen=True, kw_only=True):
     """The build of llama-cpp-python in this environment."""
 
@@ -68,6 +75,10 @@ class EngineBuild(Struct, frozen=True, kw_only=True):
     backends: tuple[str, ...] = ()
     """Of `cpu`, `cuda`, `hip`, `vulkan`, `metal`, `sycl`."""
     knows_qwen35: bool | None = None
+
+    def drives(self, gpu: Gpu) -> bool:
+        """Tell whether this build can use a GPU."""
+        return bool(_DRIVEN_BY.get(gpu.vendor, set()) & set(self.backends))
 
 
 class Machine(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from qwenpick.pick.profile import FOUR_BITS, bits, of_catalog
 from qwenpick.pick.quality import quality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from qwenpick.catalog.model import Model, WeightsFile
     from qwenpick.pick.request import Use
@@ -95,6 +95,12 @@ class Candidates:
         again = Candidates(question)
         again.files = self.files
         return again
+
+    def only(self, names: Collection[tuple[str, str]]) -> Candidates:
+        """Give those files whose size and quantisation are among *names*."""
+        some = Candidates(self.question)
+        some.files = [row for row in self.files if (row[0].size, row[1].quant) in names]
+        return some
 
     def of(self, model: Model, file: WeightsFile, score: float, *, last: bool = False) -> Candidate:
         """Settle a file, once."""

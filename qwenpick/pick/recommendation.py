@@ -175,7 +175,7 @@ def _guide(candidates: Candidates, pick: Candidate) -> GuideVerdict:
 
 def _remarks(candidates: Candidates, pick: Candidate) -> Remarks:
     speed, engine = pick.settled.speed, candidates.question.machine.engine
-    drives_gpus = bool(set(engine.backends) - {"cpu"})
+    drives_gpus = any(map(engine.drives, candidates.question.machine.gpus))
     unsure = speed.decode is None or speed.basis == "reference"
     return Remarks(
         speed=("unknown" if speed.decode is None else "reference") if unsure else None,
