@@ -27,14 +27,11 @@ if TYPE_CHECKING:
 _LIMIT = 256 << 10
 """Bytes; a system prompt is the longest that stands in one."""
 _DEEPEST = 32
-_TEXTS = re.compile(
-    r"""
+_TEXTS = r"""(?xs)
     \"{3} (?: \\. | [^\\] )*? \"{3} | '{3} .*? '{3}   # over several lines
     | \" (?: \\. | [^"\\\n] )* \" | ' [^'\n]* '        # on one
     | \#[^\n]*                                         # a comment
-    """,
-    re.DOTALL | re.VERBOSE,
-)
+"""
 """What of TOML is text or comment, and no key."""
 _EXPECTED = {"boolean": (bool, "true or false"), "int": (int, "a whole number")}
 _DEEP = "it is nested too deeply"
@@ -123,7 +120,7 @@ def _toml(path: Path, data: bytes) -> dict[str, Any]:
 
     try:
         text = files.text(data)
-        deepest = max(line.count(".") for line in ["", *_TEXTS.sub("", text).splitlines()])
+        deepest = max(line.count(".") for line in ["", *re.sub(_TEXTS, "", text).splitlines()])
         if deepest <= _DEEPEST:  # tomllib takes memory by the square of a key's parts
             return tomllib.loads(text)
         problem = _DEEP
