@@ -72,7 +72,7 @@ class Row:
     decode_rate: float
 
     def sum(self) -> MemorySum:
-        """Give what the law says; no checkpoint was made."""
+        """Give the memory sum."""
         model = table.load().model(self.model.split(":")[0])
         assert model
         subject = ModelProfile(
@@ -94,7 +94,7 @@ class Row:
 
     @property
     def compute_error(self) -> float:
-        """How far the law's compute buffers are off, in MiB."""
+        """How far the sum's compute buffers are off, in MiB."""
         return (self.sum().compute - self.buffers["compute"]) / MIB
 
     @property

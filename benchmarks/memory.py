@@ -6,7 +6,7 @@
 Writes files of the four real shapes with random weights, one at a time, and loads each in a
 process of its own under every setting: 600 tokens are read, in four cases all that the context
 holds. Prints a line for each load, and the worst error of each part. `--from` prints what was
-measured before against the law as it is now; `--doc` writes it into the page's marked block.
+measured before against the sum as it is now; `--doc` writes it into the page's marked block.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Row:
     peak: int
 
     def sum(self) -> MemorySum:
-        """Give what the law says, repacked bytes as the header and this processor have them."""
+        """Give the memory sum, with repacked bytes as the header and this processor have them."""
         size = self.model.split(":")[0]
         model = table.load().model(size)
         assert model
@@ -82,7 +82,7 @@ class Row:
         return memory_sum(model.architecture, file, self.settings)
 
     def predicted(self) -> int:
-        """Give the peak that the law predicts for what was read."""
+        """Give the peak that the sum predicts for what was read."""
         return predicted_peak(self.sum(), self.settings, read=self.read)
 
 

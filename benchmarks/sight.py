@@ -1,4 +1,4 @@
-"""What images take: the law against what the engine reports and what the process takes.
+"""What images take: the sum against what the engine reports and what the process takes.
 
     python benchmarks/sight.py [tiny 0.8b-tiny 0.8b 2b] [--out FILE] [--doc PAGE]
 

@@ -41,6 +41,7 @@ def test_every_pick_fits_and_adds_up(
     assert document["machine"]["gpus"] == []
     pick = document["pick"]
     memory = pick["memory"]
+    assert set(memory) == {*PARTS, "total", "host", "devices"}
     assert memory["total"] == sum(memory[part] for part in PARTS)
     assert memory["host"] == memory["total"] <= int(ram[:-1]) * GIB
     assert pick["reason"]

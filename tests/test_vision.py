@@ -124,8 +124,9 @@ def test_memory_is_what_the_sum_says(model: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     memory = json.loads(done.stdout)["memory"]
     projector_shape = read_projector_shape(model.with_name("mmproj-F16.gguf"))
-    law = encoding_bytes(projector_shape, 300)
-    assert memory["buffers"]["vision"] == pytest.approx(law, abs=0.01 * 2**20)  # as it is logged
+    expected = encoding_bytes(projector_shape, 300)
+    logged = 0.01 * 2**20
+    assert memory["buffers"]["vision"] == pytest.approx(expected, abs=logged)
     assert memory["predicted"] == pytest.approx(memory["actual"], rel=0.03)
 
 
