@@ -99,7 +99,7 @@ def test_a_dry_run_without_a_hub_shows_the_tables_word(
         "table", 1 << 21, catalogue,
     )  # fmt: skip
     assert document["revision"] == COMMIT
-    assert "the table's word" in err
+    assert "the built-in catalogue's data" in err
     assert not hub.asked
     assert main(["pull", "0.8b", "--q4"]) == 4
     assert main(["pull", "owner/repo:Q4_K_M", "--dry-run"]) == 4

@@ -1,4 +1,4 @@
-"""A file that is whole and yet not what was asked for: its header says so, and it is set aside."""
+"""A complete file that is not what was asked for: its header says so, and it is quarantined."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def refused(model: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["pull", *model.split()]) == 4
     out, err = capsys.readouterr()
     assert not out
-    assert "is whole, but not what was asked for" in err
+    assert "is complete, but not what was asked for" in err
     assert said in err
     aside = next(tmp_path.glob("hf/hub/*/set-aside/*"))
     assert aside.name.startswith(FILE)
@@ -134,7 +134,7 @@ def test_a_file_that_is_named_is_taken_as_it_is_and_told(
 ) -> None:
     hub.add("o/r", header_only(tmp_path / "offered", 7), "m-Q4_K_M.gguf")
     assert main(["pull", "o/r/m-Q4_K_M.gguf"]) == 0
-    assert "Its name says Q4_K_M, its header Q8_0." in capsys.readouterr().err
+    assert "The file's name says Q4_K_M, its header Q8_0." in capsys.readouterr().err
 
 
 def header_only(path: Path, file_type: int | None) -> Path:

@@ -82,7 +82,7 @@ def whole(tmp_path: Path, hub: Hub) -> None:
     ("fault", "said"),
     [
         ("401", "(401)"),
-        ("403", "forbids"),
+        ("403", "denies access"),
         ("gated", "is gated"),
         ("404-repo", "has no owner/repo (404)"),
         ("404-revision", "not this revision"),
@@ -93,7 +93,7 @@ def whole(tmp_path: Path, hub: Hub) -> None:
         ("loop", "in a circle"),
         ("stall", "stopped sending: no byte for 1 s"),
         ("html", "sent a web page in place of"),
-        ("html-plain", "no GGUF file: it starts with <htm"),
+        ("html-plain", "not a GGUF file: it starts with <htm"),
         ("no-api", "Unexpected reply"),
         ("long-length", "promised 4,194,304 bytes"),
         ("dead-end", "The connection to"),
@@ -129,7 +129,7 @@ def test_wrong_bytes_are_set_aside_and_fetched_once_more(hub: Hub, tmp_path: Pat
     hub.faults.add("wrong-once")
     result = pulling.run("pull", MODEL)
     assert result.returncode == 0, result.stderr
-    assert "set aside" in result.stderr
+    assert "wrong bytes: moved to" in result.stderr
     assert next(tmp_path.glob("hf/hub/*/set-aside/*")).name.startswith(FILE)
 
 
@@ -195,21 +195,21 @@ def test_a_name_that_leaves_its_folder_is_refused(hub: Hub) -> None:
 
 def test_a_private_repository_opens_with_the_token(hub: Hub) -> None:
     hub.faults.add("private")
-    failed(said="does not let us see owner/repo (401)")
+    failed(said="denies access to owner/repo (401)")
     assert pulling.run("pull", MODEL, HF_TOKEN="hf_secret").returncode == 0  # noqa: S106
 
 
 @pytest.mark.usefixtures("hub")
 def test_a_cache_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    failed(said="can't be written", HF_HOME=str(tmp_path / "file"))
+    failed(said="Cannot write", HF_HOME=str(tmp_path / "file"))
 
 
 @pytest.mark.usefixtures("hub")
 def test_a_cache_on_a_disk_that_is_only_read(tmp_path: Path) -> None:
     with _mounted(tmp_path / "disk", "ro") as disk:
-        said = failed(said="The hub cache can't be written to", HF_HOME=str(disk))
-    assert "only read" in said
+        said = failed(said="Cannot write to the Hugging Face cache", HF_HOME=str(disk))
+    assert "read-only" in said
     assert "HF_HOME" in said
 
 
@@ -231,7 +231,7 @@ def test_a_cache_whose_rights_are_somebody_else_s(tmp_path: Path, own: bool) -> 
         check=False,
     )
     assert (result.returncode, result.stdout) == (4, ""), result.stderr
-    assert "The hub cache can't be written to" in result.stderr
+    assert "Cannot write to the Hugging Face cache" in result.stderr
     assert "rights" in result.stderr
 
 
@@ -239,7 +239,7 @@ def test_a_disk_that_is_too_small_or_fills_up(hub: Hub, tmp_path: Path) -> None:
     with _mounted(tmp_path / "disk", "size=6m") as disk:
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(3 << 20))
-        failed(said="are still to come", HF_HOME=str(disk))
+        failed(said="Not enough disk space", HF_HOME=str(disk))
         ballast.unlink()
         hub.seconds_a_piece = 0.1
         process = subprocess.Popen(
@@ -286,7 +286,7 @@ def test_two_at_once_fetch_once(hub: Hub) -> None:
     talks = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert talks[0][0] == talks[1][0]
-    assert any("Another process is fetching" in err for _, err in talks)
+    assert any("Another process is downloading" in err for _, err in talks)
     assert hub.sent == SIZE
 
 

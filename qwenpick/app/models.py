@@ -207,7 +207,7 @@ def _find(choice: Choice, question: PickInput, ui: Ui, *, vision: bool) -> Local
     from qwenpick.pull import local as disk
 
     catalog, reference = question.catalog, choice.reference
-    found = disk.find(reference, catalog)
+    found = disk.find(reference, catalog, ui)
     if isinstance(reference, Demo) and not found:
         raise UsageError(
             "The demo model is not installed.", hint='Run: pip install "qwenpick[demo]"'

@@ -29,8 +29,10 @@ def find_projector(local: LocalModel, catalog: Catalog, ui: Ui) -> Path:
     """
     if local.projector:
         return local.projector
-    if beside := sorted(local.path.parent.glob("mmproj*.gguf")):
-        return beside[0]
+    shape = local.model or local.file
+    width = shape.architecture.hidden if shape else None
+    if beside := disk.projector_beside(local.path, width):
+        return beside
     model, quant = local.model, local.quant
     if not model or not quant or not model.file(quant):
         raise RunError(
@@ -38,10 +40,10 @@ def find_projector(local: LocalModel, catalog: Catalog, ui: Ui) -> Path:
             hint="Put the model's own there; for a size of the catalogue: "
             "qwenpick pull MODEL --vision",
         )
-    if not disk.find_projector(model.size, catalog):
+    if not disk.find_projector(model.size, catalog, ui):
         reference = Size(size=model.size, quant=quant)
         pull_asked(reference, catalog, ui, vision=True, what="The vision projector of ")
-    found = disk.find_projector(model.size, catalog)
+    found = disk.find_projector(model.size, catalog, ui)
     if not found:
         raise RunError("The downloaded projector is missing.", hint="Run: qwenpick doctor")
     return found

@@ -68,10 +68,12 @@ def pull_asked(
 
     options = planner.PullOptions(progress=ui, vision=vision)
     plan = planner.make_plan(reference, catalog, options)
+    if not plan.missing:  # another tool's copy
+        return download.download(plan, ui).path
     missing = f"{what}{plan.title} is not installed."
     if not ui.confirm(f"{missing} Download {units.download(plan.missing)}?"):
         raise PullError(missing, hint="See installed models: qwenpick list")
-    return download.download(plan, planner.source_of(options.source), ui).path
+    return download.download(plan, ui).path
 
 
 def _planned_and_done(
@@ -84,7 +86,7 @@ def _planned_and_done(
         ui.status(line)
     if options.dry_run:
         return PullOutcome(plan=plan, pulled=None)
-    pulled = download.download(plan, planner.source_of(options.source), ui)
+    pulled = download.download(plan, ui)
     ui.status(f"checked: sha256 {pulled.sha256[:8]}...")
     return PullOutcome(plan=plan, pulled=pulled)
 

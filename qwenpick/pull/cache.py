@@ -13,15 +13,22 @@ call, as the hub's own tools read it at their start. Knows no network.
 from __future__ import annotations
 
 import os
+import re
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwenpick import files
+from qwenpick.errors import UsageError
 from qwenpick.hub_env import cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PARTIAL = ".incomplete"
+QUARANTINE = "set-aside"
+"""The folder of files that arrived wrong."""
+_REF_BYTES = 1024
 
 
 def folder(repo: str) -> Path:
@@ -49,6 +56,15 @@ def partial(repo: str, etag: str) -> Path:
     return folder(repo) / "blobs" / (etag + PARTIAL)
 
 
+def partial_bytes(repo: str, etag: str) -> int:
+    """Count the bytes that an earlier download left."""
+    try:
+        facts = partial(repo, etag).lstat()
+    except OSError:
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
+
+
 def lock(repo: str, etag: str) -> Path:
     """Give the lock that the hub's own tools hold while they fetch the same bytes."""
     return cache_root() / ".locks" / folder(repo).name / (etag + ".lock")
@@ -62,9 +78,19 @@ def snapshot(repo: str, commit: str, name: str) -> Path:
 def commit_of(repo: str, revision: str) -> str:
     """Give the commit that a branch stood at when last asked; a commit is given back."""
     try:
-        return (folder(repo) / "refs" / revision).read_text(encoding="utf-8").strip()
-    except OSError:
+        commit = files.read(folder(repo) / "refs" / revision, limit=_REF_BYTES).decode().strip()
+    except (UsageError, UnicodeDecodeError):
         return revision
+    return commit if re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_-]*", commit) else revision
+
+
+def snapshots_of(repo: str, revision: str, name: str) -> Iterator[Path]:
+    """Give the places of a file: in the revision first, then in every other that is installed."""
+    first = commit_of(repo, revision)
+    yield snapshot(repo, first, name)
+    for commit in _entries(folder(repo) / "snapshots"):
+        if commit.name != first:
+            yield commit / name
 
 
 def link_snapshot(repo: str, *, commit: str, name: str, etag: str) -> Path:
@@ -87,20 +113,126 @@ def write_ref(repo: str, revision: str, commit: str) -> None:
         return
     ref = folder(repo) / "refs" / revision
     ref.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(ref) and (ref.is_symlink() or not ref.is_file()):
+        ref.unlink()  # a link's target is not ours
     ref.write_text(commit, encoding="utf-8")
 
 
 def names(repo: str, revision: str) -> tuple[str, ...]:
-    """List the files of a revision that are here."""
+    """List the .gguf files of a revision that are installed."""
     place = folder(repo) / "snapshots" / commit_of(repo, revision)
-    found = (path for path in place.rglob("*.gguf") if path.is_file())
-    return tuple(sorted(path.relative_to(place).as_posix() for path in found))
+    return tuple(path.relative_to(place).as_posix() for path in _ggufs(place))
 
 
-def files() -> Iterator[Path]:
-    """Go over every .gguf of the cache, each blob once, snapshots in their order of names."""
+def installed_files() -> Iterator[Path]:
+    """Go over every .gguf of the cache, each blob once, in the order of their names."""
     seen = set()
-    for path in sorted(cache_root().glob("models--*/snapshots/*/**/*.gguf")):
-        if path.is_file() and path.resolve() not in seen:
-            seen.add(path.resolve())
-            yield path
+    for repo in _entries(cache_root()):
+        if not repo.name.startswith("models--"):
+            continue
+        for commit in _entries(repo / "snapshots"):
+            for path in _ggufs(commit):
+                facts = path.stat()
+                if (facts.st_dev, facts.st_ino) not in seen:
+                    seen.add((facts.st_dev, facts.st_ino))
+                    yield path
+
+
+def _entries(place: Path) -> list[Path]:
+    """List a folder, by name; one that cannot be read is empty."""
+    try:
+        return [Path(entry.path) for entry in sorted(os.scandir(place), key=lambda one: one.name)]
+    except OSError:
+        return []
+
+
+def _ggufs(place: Path) -> Iterator[Path]:
+    """Walk a snapshot for regular .gguf files; folders that are links are left out."""
+    for path in _entries(place):
+        try:
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                yield from _ggufs(path)
+            elif path.name.casefold().endswith(".gguf") and stat.S_ISREG(path.stat().st_mode):
+                yield path
+        except OSError:
+            continue
+
+
+def leftovers() -> Iterator[Path]:
+    """Go over what downloads left: partial files, and wrong ones that were moved away."""
+    for repo in _entries(cache_root()):
+        for path in _entries(repo / "blobs"):
+            if path.name.endswith(PARTIAL) and _is_regular(path):
+                yield path
+        yield from (path for path in _entries(repo / QUARANTINE) if _is_regular(path))
+
+
+def belonging(targets: list[Path]) -> list[Path]:
+    """List what to remove for files of snapshots: links first, then bytes and what is beside them.
+
+    Nothing outside of the cache is listed, whatever links lie in it: of a link that leads elsewhere
+    the link alone, and no bytes that a link of another file or repository still leads to.
+    """
+    wanted = {path.resolve() for path in targets}
+    links, others, found = [], set(), []
+    for repo in _entries(cache_root()):
+        for place in (*_all_files(repo / "snapshots"), *_entries(repo / "blobs")):
+            if place.is_symlink() and place.resolve() in wanted:
+                is_ours = repo in {folder(repo_of(path) or "") for path in targets}
+                (links.append(place) if is_ours else others.add(place.resolve()))
+    for target in targets:
+        repo = folder(repo_of(target) or "")
+        blob = target.resolve()
+        found.append(target)
+        if blob.parent == (repo / "blobs").resolve() and blob not in others:
+            name = blob.name
+            found += [repo / "blobs" / name, repo / "blobs" / (name + PARTIAL)]
+            found.append(cache_root() / ".locks" / repo.name / f"{name}.lock")
+        found += [
+            path for path in _entries(repo / QUARANTINE) if path.name.startswith(target.name + ".")
+        ]
+        rest = [path for path in _all_files(repo / "snapshots") if path not in {*links, *targets}]
+        if not rest:
+            found += _all_files(repo / "refs")
+    root = cache_root().resolve()
+    inside = (path for path in (*links, *found) if path.parent.resolve().is_relative_to(root))
+    return [path for path in dict.fromkeys(inside) if os.path.lexists(path)]
+
+
+def in_shared_store(path: Path) -> bool:
+    """Tell whether a path is a link into the store that huggingface_hub shares between repos."""
+    return path.is_symlink() and path.resolve().is_relative_to((cache_root() / "blobs").resolve())
+
+
+def remove(path: Path) -> None:
+    """Remove a file or link of the cache, and the folders that are empty then.
+
+    Raises:
+        OSError: The system refuses it.
+    """
+    path.unlink(missing_ok=True)
+    for parent in path.parents:
+        if parent in {cache_root(), cache_root() / ".locks"} or parent.is_symlink():
+            return
+        if any(parent.iterdir()):
+            return
+        parent.rmdir()
+
+
+def _all_files(place: Path) -> list[Path]:
+    """List what is not a folder below a folder, links themselves; links are not followed."""
+    found = []
+    for path in _entries(place):
+        if path.is_symlink() or not path.is_dir():
+            found.append(path)
+        else:
+            found += _all_files(path)
+    return found
+
+
+def _is_regular(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False

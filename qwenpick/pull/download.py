@@ -1,4 +1,4 @@
-"""Carries out the plan of a pull: fetches, files away, checks what came."""
+"""Carries out the plan of a pull: downloads, links into the cache, checks what came."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from msgspec import Struct
 from qwenpick.errors import PullError, RunError, UsageError
 from qwenpick.pull import cache, digests, failures, fetch, header_mismatch
 from qwenpick.pull.gguf.header import read_header
-from qwenpick.pull.names import quant_of
+from qwenpick.pull.names import is_projector, quant_of
+from qwenpick.pull.planner import source_of
 
 if TYPE_CHECKING:
-    from qwenpick.pull.plan import Item, Plan, Progress, Source
+    from qwenpick.pull.plan import Item, Plan, Progress
 
 
 class Pulled(Struct, frozen=True, kw_only=True):
-    """What a pull brought: the model's own file, and how it came here."""
+    """What was downloaded: the model's own file, and from where."""
 
     path: Path
     bytes: int
@@ -26,8 +27,8 @@ class Pulled(Struct, frozen=True, kw_only=True):
     source: str
 
 
-def download(plan: Plan, source: Source, progress: Progress) -> Pulled:
-    """Do what a plan says, and check what came.
+def download(plan: Plan, progress: Progress) -> Pulled:
+    """Do what a plan says, from the hub that it names, and check what came.
 
     Raises:
         PullError: By its cause; what was fetched is kept.
@@ -35,10 +36,10 @@ def download(plan: Plan, source: Source, progress: Progress) -> Pulled:
     if plan.missing > plan.free:
         raise failures.no_room(plan.missing, plan.free, plan.into)
     if plan.missing:
-        _note_branch(plan)
+        _write_ref(plan)
     paths, fetched = [], 0
     for item in plan.items:
-        path, more = _bring(plan, item, source, progress)
+        path, more = _download_item(plan, item, progress)
         paths.append(path)
         fetched += more
     first = plan.items[0]
@@ -46,12 +47,12 @@ def download(plan: Plan, source: Source, progress: Progress) -> Pulled:
         path=paths[0],
         bytes=sum(path.stat().st_size for path in paths[: _own(plan)]),
         fetched=fetched,
-        sha256=digests.sha256(paths[0]),
+        sha256=digests.sha256(paths[0], progress),
         source=first.source,
     )
 
 
-def _note_branch(plan: Plan) -> None:
+def _write_ref(plan: Plan) -> None:
     try:
         cache.write_ref(plan.repo, plan.branch or plan.revision, plan.revision)
     except OSError as error:
@@ -60,22 +61,23 @@ def _note_branch(plan: Plan) -> None:
 
 def _own(plan: Plan) -> int:
     """Count the items that are the model itself, and not its projector."""
-    return sum("mmproj" not in item.name for item in plan.items)
+    return sum(not is_projector(item.name) for item in plan.items)
 
 
-def _bring(plan: Plan, item: Item, source: Source, progress: Progress) -> tuple[Path, int]:
-    if item.here:
-        return Path(item.here), 0
+def _download_item(plan: Plan, item: Item, progress: Progress) -> tuple[Path, int]:
+    """Give where a file is, and how many bytes were downloaded for it."""
+    if item.path:
+        return Path(item.path), 0
     remote = item.remote
     if not remote:
-        raise PullError(f"{item.name} is nowhere to be had.", hint="Try another source.")
-    fetched = fetch.fetch(plan.repo, remote, source, progress)
+        raise PullError(f"{item.name} cannot be downloaded.", hint="Try another source.")
+    fetched = fetch.fetch(plan.repo, remote, source_of(plan.source), progress)
     bytes_at = cache.blob(plan.repo, remote.etag)
     if bytes_at.exists() and (trouble := _trouble(bytes_at, item, plan, progress)):
         aside = fetch.quarantine(plan.repo, bytes_at, item.name, digests.sha256(bytes_at))
         raise PullError(
-            f"{item.name} is whole, but not what was asked for: {trouble}",
-            hint=f"It is set aside as {aside}. Choose another file, or tell its author.",
+            f"{item.name} is complete, but not what was asked for: {trouble}",
+            hint=f"It was moved to {aside}. Choose another file, or tell its author.",
         )
     try:
         path = cache.link_snapshot(
@@ -97,5 +99,5 @@ def _trouble(path: Path, item: Item, plan: Plan, progress: Progress) -> str:
     named, inside = quant_of(item.name), header_mismatch.declared(header)
     trouble = header_mismatch.find_mismatch(header, plan.asked)
     if not trouble and named and inside and not named.upper().startswith(("UD-", inside)):
-        progress.status(f"Its name says {named}, its header {inside}.")
+        progress.status(f"The file's name says {named}, its header {inside}.")
     return trouble

@@ -1,11 +1,11 @@
-"""What can go wrong between a hub and the disk, each by its cause and with its next step.
+"""What can go wrong between a hub and the disk, by cause, with what to do next.
 
     HubError (a PullError)
         retries       how many more tries in a row it is worth, each after `wait` seconds where
-                      the hub named them
+                      the hub named some
         unreachable   no hub answered at all, so that another source may
 
-Addresses are said without their user, password and query: those carry secrets.
+Addresses are shown without user, password and query, which may be secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-KEPT = "What was fetched is kept: type the same command again to go on."
+KEPT = "The partial download is saved: run the same command again to continue."
 
 MANY = 4
 """Retries that a failure is worth which mostly passes."""
@@ -32,7 +32,7 @@ _PASSING = {408, 429, 500, 502, 503, 504}
 
 
 class HubError(PullError):
-    """The hub or the line to it failed."""
+    """The hub or the connection to it failed."""
 
     def __init__(
         self,
@@ -82,18 +82,18 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> 
         return _busy(status, headers, host)
     if code == "GatedRepo":
         return HubError(
-            f"{what} is gated: its owner wants to know who fetches it ({status}).",
+            f"{what} is gated: its owner grants access on request ({status}).",
             hint=f"Ask for access on its page at {host}, then set HF_TOKEN and try again.",
         )
     if code == "RevisionNotFound":
         return HubError(
-            f"{host} has {what}, but not this revision of it.",
+            f"{host} has {what}, but not this revision.",
             hint="Is HF_ENDPOINT a mirror that lags? Unset it, or see: qwenpick pull --refresh",
         )
     if code == "EntryNotFound":
         return HubError(
             f"{host} has no file {what}.",
-            hint="The name may have changed: name the quantisation (owner/repo:Q4_K_M).",
+            hint="The name may have changed: give the quantisation (owner/repo:Q4_K_M).",
         )
     return _by_status(status, host, what)
 
@@ -101,15 +101,15 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> 
 def _busy(status: int, headers: Mapping[str, str], host: str) -> HubError:
     wait = number(headers.get("retry-after"))
     if status == 429:  # noqa: PLR2004 - too many requests
-        asked = f" and asks to wait {wait:.0f} s" if wait else ""
+        asked = f"; it asks to wait {wait:.0f} s" if wait else ""
         return HubError(
-            f"{host} answers that there were too many requests (429){asked}.",
-            hint=f"Wait, or set HF_TOKEN: signed in, more are allowed. {KEPT}",
+            f"{host} refuses: too many requests (429){asked}.",
+            hint=f"Wait, or set HF_TOKEN: more requests are allowed with one. {KEPT}",
             retries=MANY,
             wait=wait,
         )
     return HubError(
-        f"{host} is out of order: it answers {status}.",
+        f"{host} has a problem (it answers {status}).",
         hint=f"Try again later. {KEPT}",
         retries=MANY,
         unreachable=True,
@@ -120,20 +120,20 @@ def _busy(status: int, headers: Mapping[str, str], host: str) -> HubError:
 def _by_status(status: int, host: str, what: str) -> HubError:
     said = {
         401: (
-            f"{host} does not let us see {what} (401): it is private, or there is no such thing.",
+            f"{host} denies access to {what} (401): it is private, or does not exist.",
             "Check the spelling, and HF_TOKEN if it is private.",
         ),
         403: (
-            f"{host} forbids {what} (403).",
-            "Check what your HF_TOKEN may read.",
+            f"{host} denies access to {what} (403).",
+            "Check what your HF_TOKEN gives access to.",
         ),
         404: (
             f"{host} has no {what} (404).",
             "Check the spelling; a private repository needs HF_TOKEN.",
         ),
         416: (
-            f"{host} can't go on with {what} where we stopped (416): its file is shorter.",
-            "Try again later, or another source or mirror. What was fetched is kept.",
+            f"{host} cannot continue {what} (416): its file is shorter.",
+            "Try again later, or another source or mirror. The partial download is saved.",
         ),
     }
     message, hint = said.get(
@@ -152,7 +152,7 @@ def no_model(url: str, *, what: str, because: str) -> HubError:
     return HubError(
         f"{host_of(url)} sent {because} in place of {what}.",
         hint="A login page of the network? Open a browser, then try again. "
-        "What was fetched is kept.",
+        "The partial download is saved.",
     )
 
 
@@ -160,34 +160,34 @@ def wrong_length(url: str, *, what: str, promised: int, sent: int) -> HubError:
     """Say that a hub's figures contradict each other."""
     return HubError(
         f"{host_of(url)} promised {promised:,} bytes of {what}, and now says {sent:,}.",
-        hint="Try again later, or another source or mirror. What was fetched is kept.",
+        hint="Try again later, or another source or mirror. The partial download is saved.",
     )
 
 
 def by_disk(error: OSError, path: Path) -> PullError:
     """Say what the disk refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return PullError(f"The disk is full: no more room for {path}.", hint=f"Make room. {KEPT}")
+        return PullError(f"The disk is full: {path}.", hint=f"Free some space. {KEPT}")
     if error.errno == errno.EROFS:
         return PullError(
-            f"The hub cache can't be written to: {error.filename or path} is on a disk that is "
-            "only read.",
+            f"Cannot write to the Hugging Face cache: the disk of {error.filename or path} is "
+            "read-only.",
             hint="Set HF_HOME to a folder on another disk.",
         )
     if error.errno in {errno.EACCES, errno.EPERM}:
         return PullError(
-            f"The hub cache can't be written to: no rights to {error.filename or path}.",
-            hint="Set HF_HOME to a folder of your own, or mend its rights.",
+            f"Cannot write to the Hugging Face cache: no permission for {error.filename or path}.",
+            hint="Set HF_HOME to a folder of your own, or correct its permissions.",
         )
     return PullError(
-        f"{path} can't be written: {error.strerror or error}.",
+        f"Cannot write {path}: {error.strerror or error}.",
         hint="Check the disk, or set HF_HOME to another one.",
     )
 
 
 def no_room(missing: int, free: int, into: str) -> PullError:
-    """Say how much room is missing, before the first byte."""
+    """Say that the disk is too small, before the first byte."""
     return PullError(
-        f"{download(missing)} are still to come, and the disk of {into} has {download(free)} free.",
-        hint="Make room (qwenpick list, qwenpick rm), or set HF_HOME to another disk.",
+        f"Not enough disk space: {download(missing)} to download, {download(free)} free on {into}.",
+        hint="Free some space (qwenpick list, qwenpick rm), or set HF_HOME to another disk.",
     )

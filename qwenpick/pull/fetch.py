@@ -1,4 +1,4 @@
-"""Brings one file's bytes into the hub cache: resumed after any stop, whole or not there.
+"""Downloads one file's bytes into the hub cache: resumed after any stop, complete or not at all.
 
 One partial file a blob, locked as the hub's own tools lock it, hashed while it grows. What is on
 disk is hashed again when a try goes on, so a killed one costs a reading and no byte of the line.
@@ -7,6 +7,7 @@ disk is hashed again when a try goes on, so a killed one costs a reading and no 
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from qwenpick.errors import PullError
 from qwenpick.pull import cache, digests, failures
 from qwenpick.pull.failures import HubError
+from qwenpick.pull.local import size_of
 from qwenpick.pull.retry import Backoff
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class _Partial:
         self.digest = hashlib.sha256()
         self.done = 0
         path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+            path.unlink()  # a pipe would never end, and a link's target is not ours
         self.file = path.open("a+b", buffering=0)
         if path.stat().st_size > total:
             self.file.truncate(0)
@@ -54,20 +58,21 @@ class _Partial:
 
 
 def fetch(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> int:
-    """Bring a file's bytes to their place in the hub cache, and give how many were fetched.
+    """Download a file's bytes to their place in the hub cache, and give how many those were.
 
     Raises:
-        PullError: The line, the disk, or bytes that are not what they should be. What was
-            fetched stays for the next try, unless the whole of it is wrong.
+        PullError: The connection, the disk, or bytes that are not what they should be. What was
+            downloaded stays for the next try, unless the whole of it is wrong.
     """
     blob = cache.blob(repo, remote.etag)
     try:
         with _only_one(repo, remote, progress):
-            if is_complete(repo, remote):
+            if is_complete(repo, remote, progress):
                 return 0
-            if blob.exists():
-                aside = quarantine(repo, blob, remote.name, digests.sha256(blob))
-                progress.status(f"{remote.name} is here with wrong bytes: set aside as {aside}.")
+            if os.path.lexists(blob):
+                sha256 = digests.sha256(blob, progress) if size_of(blob) is not None else "no-file"
+                aside = quarantine(repo, blob, remote.name, sha256)
+                progress.status(f"The installed {remote.name} has wrong bytes: moved to {aside}.")
             return _fetched(repo, remote, source, progress)
     except HubError:
         raise
@@ -83,31 +88,31 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, progress: Progress) 
         fetched += more
         if remote.sha256 in {None, sha256}:
             partial.replace(blob)
-            digests.keep(blob, sha256)
+            digests.remember(blob, sha256)
             return fetched
         aside = quarantine(repo, partial, remote.name, sha256)
-        progress.status(f"{remote.name} came with the wrong bytes: set aside as {aside}.")
+        progress.status(f"{remote.name} arrived with wrong bytes: moved to {aside}.")
         if not last:
-            progress.status("Fetching it once more.")
+            progress.status("Downloading it once more.")
             remote = replace(remote, chunks=None)
     raise PullError(
         f"{source.name} sends wrong bytes for {remote.name}: sha256 {sha256[:12]}..., "
         f"not {(remote.sha256 or '')[:12]}...",
-        hint=f"The wrong file is at {aside}. Try another source or mirror.",
+        hint=f"The wrong file was moved to {aside}. Try another source or mirror.",
     )
 
 
-def is_complete(repo: str, remote: RemoteFile) -> bool:
-    """Tell whether a file's bytes are in the hub cache, whole and right."""
+def is_complete(repo: str, remote: RemoteFile, progress: Progress | None = None) -> bool:
+    """Tell whether a file's bytes are in the hub cache, complete and right."""
     blob = cache.blob(repo, remote.etag)
-    if not blob.is_file() or blob.stat().st_size != remote.bytes:
+    if size_of(blob) != remote.bytes:
         return False
-    return remote.sha256 in {None, digests.sha256(blob)}
+    return remote.sha256 is None or digests.sha256(blob, progress) == remote.sha256
 
 
 def quarantine(repo: str, path: Path, name: str, sha256: str) -> Path:
     """Move a wrong file out of the way, under its name and the beginning of its sha256."""
-    aside = cache.folder(repo) / "set-aside" / f"{name.rsplit('/', 1)[-1]}.{sha256[:12]}"
+    aside = cache.folder(repo) / cache.QUARANTINE / f"{name.rsplit('/', 1)[-1]}.{sha256[:12]}"
     aside.parent.mkdir(parents=True, exist_ok=True)
     path.replace(aside)
     return aside
@@ -145,7 +150,7 @@ def _drain(
         if partial.done + len(chunk) > total:
             raise HubError(
                 f"More bytes came than the {total:,} that {remote.name} has.",
-                hint="Try again later, or another source or mirror. What was fetched is kept.",
+                hint="Try again later, or another source or mirror. The partial download is saved.",
             )
         partial.write(chunk)
         progress.progress(remote.name, partial.done, total)
@@ -155,14 +160,14 @@ def _check_magic(chunk: bytes, name: str) -> None:
     if chunk[: len(_MAGIC)] != _MAGIC[: len(chunk)]:
         start = ascii(chunk[:4])[2:-1]
         raise HubError(
-            f"What came in place of {name} is no GGUF file: it starts with {start}.",
+            f"What came in place of {name} is not a GGUF file: it starts with {start}.",
             hint="A login page of the network, or a mirror that is broken? Try another one.",
         )
 
 
 def _cut(remote: RemoteFile, done: int, total: int) -> HubError:
     return HubError(
-        f"The line ended {total - done:,} bytes before the end of {remote.name}.",
+        f"The connection ended {total - done:,} bytes before the end of {remote.name}.",
         hint=failures.KEPT,
         retries=failures.MANY,
     )
@@ -178,5 +183,5 @@ def _only_one(repo: str, remote: RemoteFile, progress: Progress):  # type: ignor
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        progress.status(f"Another process is fetching {remote.name}: waiting for it.")
+        progress.status(f"Another process is downloading {remote.name}: waiting for it.")
         return lock.acquire()

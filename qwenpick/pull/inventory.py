@@ -1,4 +1,4 @@
-"""What is on disk: listed, verified, removed. Removing touches the hub cache alone."""
+"""What is installed: listed, verified, removed. Removing touches the hub cache alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from qwenpick.errors import UsageError
-from qwenpick.hub_env import cache_root
+from qwenpick import hub_env
+from qwenpick.errors import PullError, UsageError
 from qwenpick.pull import cache, digests, failures, local
-from qwenpick.pull.names import quant_of
+from qwenpick.pull.names import first_part, is_projector, is_split, parts_of, quant_of
 from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from qwenpick.catalog.model import Catalog
     from qwenpick.pull.plan import Progress
     from qwenpick.pull.reference import Reference
@@ -24,7 +26,7 @@ State = Literal["good", "wrong", "unknown"]
 
 
 class InstalledFile(Struct, frozen=True, kw_only=True):
-    """A file that is here."""
+    """A file that is installed; of a split model, its first part, which stands for all."""
 
     path: Path
     size: str | None
@@ -40,6 +42,8 @@ class InstalledFile(Struct, frozen=True, kw_only=True):
     """The sha256 that it should have, None where nobody says."""
     beside: bool
     """A projector, which lies beside a model and runs with it."""
+    parts: tuple[Path, ...] = ()
+    """The further files of a split model."""
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -52,156 +56,131 @@ class Check(Struct, frozen=True, kw_only=True):
     model: str
 
 
-class Removal(Struct, frozen=True, kw_only=True):
-    """What a removal takes away: links and bytes, in the hub cache."""
-
-    paths: tuple[str, ...]
-    bytes: int
-
-
 def installed(catalog: Catalog) -> tuple[InstalledFile, ...]:
     """List every .gguf of the hub cache, and of other tools those that the catalogue knows."""
-    files = [_installed(path, "hf", catalog) for path in cache.files()]
-    seen = {file.path.resolve() for file in files}
+    found = dict.fromkeys(cache.installed_files(), "hf")
+    seen = {path.resolve() for path in found}
     for source, path in local.elsewhere():
-        if path.is_file() and path.resolve() not in seen and local.known(path, catalog):
+        if path.resolve() not in seen and local.known(path, catalog):
             seen.add(path.resolve())
-            files.append(_installed(path, source, catalog))
-    return tuple(files)
+            found[path] = source
+    listed = (_listed(path, source, found, catalog) for path, source in found.items())
+    return tuple(file for file in listed if file)
 
 
-def left_over() -> tuple[Path, ...]:
-    """List what pulls left that were stopped or went wrong: pieces, and files set aside."""
-    root = cache_root()
-    pieces = root.glob(f"models--*/blobs/*{cache.PARTIAL}")
-    return tuple(sorted([*pieces, *root.glob("models--*/set-aside/*")]))
+def leftovers() -> tuple[Path, ...]:
+    """List what stopped or failed downloads left: partial files, and wrong ones moved away."""
+    return tuple(sorted(cache.leftovers()))
 
 
 def chosen(reference: Reference | None, catalog: Catalog) -> tuple[InstalledFile, ...]:
-    """Choose among what is here; everything where no reference is given.
+    """Choose among what is installed; everything where no reference is given.
 
     Raises:
-        UsageError: It is not here.
+        UsageError: It is not installed.
     """
     files = installed(catalog)
     if reference is None:
         return files
     if isinstance(reference, LocalFile):
         same = [file for file in files if file.path.resolve() == reference.path.resolve()]
-        return tuple(same) or (_installed(reference.path, "file", catalog),)
+        alone = _listed(reference.path, "file", {}, catalog)
+        return tuple(same) or ((alone,) if alone else ())
     if isinstance(reference, Demo):
-        raise UsageError("The demo's model belongs to its package.", hint="See: pip check")
+        raise UsageError("The demo model belongs to its package.", hint="See: pip check")
     found = tuple(file for file in files if _is(file, reference))
     if not found:
         name = _name(reference)
         raise UsageError(
-            f"{name} is not here.", hint=f"qwenpick list shows what is; qwenpick pull {name}"
+            f"{name} is not installed.",
+            hint=f"See installed models: qwenpick list. Download it: qwenpick pull {name}",
         )
     return found
 
 
 def check(files: tuple[InstalledFile, ...], progress: Progress) -> tuple[Check, ...]:
-    """Read files from beginning to end, and compare their sha256."""
-    return tuple(_check(file, progress) for file in files)
-
-
-def removal(reference: Reference, catalog: Catalog) -> Removal:
-    """Plan a removal.
+    """Read files from beginning to end, and compare their sha256.
 
     Raises:
-        UsageError: It is not here, another tool's, or more than one file is meant.
+        PullError: One cannot be read.
     """
-    files = chosen(reference, catalog)
-    ours = [file for file in files if cache.repo_of(file.path)]
-    if not ours:
-        raise UsageError(
-            f"{files[0].path} is not in the hub cache ({files[0].source}).",
-            hint="Remove it with the tool that it belongs to.",
-        )
-    if len(ours) > 1 and not _names_one(reference):
-        names = ", ".join(file.model for file in ours)
-        raise UsageError(f"That names more than one file: {names}.", hint="Name one of them.")
-    paths: list[Path] = []
-    for file in ours:
-        paths += _belonging(file.path)
-    sizes = [path.stat().st_size for path in paths if path.is_file() and not path.is_symlink()]
-    return Removal(paths=tuple(str(path) for path in paths), bytes=sum(sizes))
+    return tuple(check for file in files for check in _checks(file, progress))
 
 
-def remove(plan: Removal) -> None:
-    """Remove what a plan names, and the folders that are empty then."""
-    for path in map(Path, plan.paths):
+def _checks(file: InstalledFile, progress: Progress) -> Iterator[Check]:
+    for path in (file.path, *file.parts):
         try:
-            digests.forget(path)
-            path.unlink(missing_ok=True)
-            for parent in path.parents:
-                if parent == cache_root() or any(parent.iterdir()):
-                    break
-                parent.rmdir()
+            sha256 = digests.hash_file(path, progress)
+            digests.remember(path, sha256)
         except OSError as error:
-            raise failures.by_disk(error, path) from None
+            raise PullError(
+                f"Cannot read {path}: {error.strerror}.", hint="Check its rights, and the disk."
+            ) from None
+        expected = file.expected if path == file.path else _digest_in_name(path)
+        state: State = "wrong" if expected else "unknown"
+        yield Check(
+            path=path,
+            sha256=sha256,
+            expected=expected,
+            state="good" if sha256 == expected else state,
+            model=file.model,
+        )
 
 
-def _belonging(path: Path) -> list[Path]:
-    """List a file's bytes, what an earlier try left of them, and every link to them."""
-    repo = cache.repo_of(path) or ""
-    bytes_at = path.resolve()
-    links = [
-        link
-        for link in sorted((cache.folder(repo) / "snapshots").rglob("*.gguf"))
-        if link.resolve() == bytes_at
-    ]
-    left = bytes_at.with_name(bytes_at.name + cache.PARTIAL)
-    aside = sorted((cache.folder(repo) / "set-aside").glob(f"{path.name}.*"))
-    found = [*links, bytes_at, left, *aside, cache.lock(repo, bytes_at.name)]
-    files = [file for file in (cache.folder(repo) / "snapshots").rglob("*") if file.is_file()]
-    if len(files) == len(links):
-        found += sorted(file for file in (cache.folder(repo) / "refs").rglob("*") if file.is_file())
-    return [item for item in dict.fromkeys(found) if item.is_symlink() or item.exists()]
-
-
-def _check(file: InstalledFile, progress: Progress) -> Check:
-    sha256 = digests.hash_file(
-        file.path, lambda done: progress.progress(file.path.name, done, file.bytes)
-    )
-    digests.keep(file.path, sha256)
-    state: State = "unknown" if not file.expected else "wrong"
-    return Check(
-        path=file.path,
-        sha256=sha256,
-        expected=file.expected,
-        state="good" if sha256 == file.expected else state,
-        model=file.model,
-    )
-
-
-def _installed(path: Path, source: str, catalog: Catalog) -> InstalledFile:
-    facts = path.stat()
+def _listed(
+    path: Path, source: str, found: dict[Path, str], catalog: Catalog
+) -> InstalledFile | None:
+    """Describe a file; None of a part of a split model, and of one that is gone by now."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    parts = _parts(path, found)
+    if path in parts:
+        return None
     known = local.known(path, catalog)
-    repo = cache.repo_of(path)
+    repo, beside = cache.repo_of(path), is_projector(path.name)
     quant = known[1].quant if known else quant_of(path.name)
-    beside = "mmproj" in path.name.casefold()
     if known:
         model = f"{known[0]}:{quant}"
     elif repo:
         model = f"{repo}:{quant}" if quant and not beside else f"{repo}/{path.name}"
     else:
         model = str(path)
-    etag = path.resolve().name
-    named = etag if repo and re.fullmatch(r"[0-9a-f]{64}", etag) else None
-    used = datetime.fromtimestamp(max(facts.st_atime, facts.st_mtime), tz=UTC)
+    used = datetime.fromtimestamp(max(facts.st_atime, facts.st_mtime, 0), tz=UTC)
     return InstalledFile(
         path=path,
         size=known[0] if known else None,
         quant=quant,
-        bytes=facts.st_size,
+        bytes=facts.st_size + sum(local.size_of(part) or 0 for part in parts),
         source=source,
         last_used=used.isoformat(timespec="seconds"),
         model=model,
         title=f"Qwen3.5-{known[0].upper()} {quant}" if known else path.name,
-        expected=named or (known[1].sha256 if known else None),
+        expected=_digest_in_name(path) or (known[1].sha256 if known else None),
         beside=beside,
+        parts=parts,
     )
+
+
+def _parts(path: Path, found: dict[Path, str]) -> tuple[Path, ...]:
+    """List the further parts of a split model; of such a part itself, itself."""
+    if not is_split(path.name):
+        return ()
+    first = path.with_name(first_part(path.name))
+    if first != path:
+        return (path,) if first in found else ()
+    try:
+        names = parts_of(path.name, [other.name for other in local.gguf_files(path.parent)])
+    except PullError:  # not all are installed
+        return ()
+    return tuple(path.with_name(name) for name in names[1:])
+
+
+def _digest_in_name(path: Path) -> str | None:
+    """Give the sha256 that a file of the hub cache is named by."""
+    name = path.resolve().name
+    return name if cache.repo_of(path) and re.fullmatch(r"[0-9a-f]{64}", name) else None
 
 
 def _is(file: InstalledFile, reference: Size | HubFile) -> bool:
@@ -210,7 +189,9 @@ def _is(file: InstalledFile, reference: Size | HubFile) -> bool:
         return False
     if isinstance(reference, Size):
         return file.size == reference.size
-    named = reference.file is None or file.path.as_posix().endswith("/" + reference.file)
+    named = reference.file is None or file.path.as_posix().endswith(
+        "/" + first_part(reference.file)
+    )
     return cache.repo_of(file.path) == reference.repo and named
 
 
@@ -219,6 +200,82 @@ def _name(reference: Size | HubFile) -> str:
     if isinstance(reference, HubFile) and reference.file:
         return f"{name}/{reference.file}"
     return f"{name}:{reference.quant}" if reference.quant else name
+
+
+class Removal(Struct, frozen=True, kw_only=True):
+    """What a removal takes away, all inside the hub cache."""
+
+    paths: tuple[str, ...]
+    """Links first, then the bytes."""
+    bytes: int
+
+
+def removal(reference: Reference, catalog: Catalog) -> Removal:
+    """Plan a removal.
+
+    Raises:
+        UsageError: It is not installed, another tool's, or more than one file is meant.
+    """
+    files = chosen(reference, catalog)
+    ours = [file for file in files if cache.repo_of(file.path)]
+    if not ours:
+        where = f"{files[0].path} is" if files else "That is"
+        raise UsageError(
+            f"{where} not in the Hugging Face cache.",
+            hint="Remove it with the tool that it belongs to.",
+        )
+    if len(ours) > 1 and not _names_one(reference):
+        names = ", ".join(file.model for file in ours)
+        raise UsageError(f"That names more than one file: {names}.", hint="Name one of them.")
+    targets = [path for file in ours for path in (file.path, *file.parts)]
+    paths = cache.belonging(targets)
+    if not paths:
+        raise UsageError(
+            f"{targets[0]} is in a folder outside of the Hugging Face cache.",
+            hint="Remove it there.",
+        )
+    sizes = [path.lstat().st_size for path in paths if not path.is_symlink()]
+    sizes += [path.stat().st_size for path in paths if _is_shared_blob(path) and path.exists()]
+    return Removal(paths=tuple(str(path) for path in paths), bytes=sum(sizes))
+
+
+def remove(plan: Removal) -> None:
+    """Remove what a plan names, and the folders that are empty then.
+
+    Raises:
+        PullError: The disk refuses it.
+    """
+    paths = [Path(path) for path in plan.paths]
+    _remove_shared([path for path in paths if _is_shared_blob(path)])
+    for path in paths:
+        try:
+            digests.forget(path)
+            cache.remove(path)
+        except OSError as error:
+            raise failures.by_disk(error, path) from None
+
+
+def _is_shared_blob(path: Path) -> bool:
+    """Tell whether a path is a repository's link to bytes that repositories share."""
+    return path.parent.name == "blobs" and cache.in_shared_store(path)
+
+
+def _remove_shared(blobs: list[Path]) -> None:
+    """Remove links into the store of shared bytes by huggingface_hub, which counts its users."""
+    if not blobs:
+        return
+    hub_env.prepare_library()
+    from huggingface_hub import DeleteCacheStrategy
+
+    none: frozenset[Path] = frozenset()
+    DeleteCacheStrategy(
+        expected_freed_size=0,
+        blobs=frozenset(blobs),
+        refs=none,
+        repos=none,
+        snapshots=none,
+        cache_dir=hub_env.cache_root(),
+    ).execute()
 
 
 def _names_one(reference: Reference) -> bool:

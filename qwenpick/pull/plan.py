@@ -1,4 +1,4 @@
-"""What a pull will do, before it does it: what, from where, how much, into what, what is here.
+"""What a pull will do, before it does it: what, from where, how much, what is installed.
 
 Knows nothing of disks and hubs: `planner.py` asks them and writes the answers down here.
 """
@@ -26,7 +26,7 @@ class RemoteFile(Struct, frozen=True, kw_only=True):
     bytes: int | None
     sha256: str | None
     chunks: str | None = None
-    """What the hub's chunk store (xet) calls the file, where it is kept there, too."""
+    """What the hub's chunk store (xet) calls the file, where it has it, too."""
 
 
 class Source(Protocol):
@@ -57,23 +57,23 @@ class Progress(Protocol):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One file of a plan: found at `here`, or to be fetched as `remote`."""
+    """One file of a plan: installed at `path`, or to be downloaded as `remote`."""
 
     name: str
     bytes: int
     sha256: str | None
-    here: str | None = None
-    """Where it lies already."""
+    path: str | None = None
+    """Where it is installed."""
     source: str = ""
     """Whose copy it is: hf, modelscope, lmstudio, llama.cpp, folder."""
     remote: RemoteFile | None = None
     partial: int = 0
-    """Bytes that an earlier try left."""
+    """Bytes that an earlier download left."""
 
     @property
     def missing(self) -> int:
-        """Bytes still to be fetched."""
-        return 0 if self.here else max(self.bytes - self.partial, 0)
+        """Bytes still to download."""
+        return 0 if self.path else max(self.bytes - self.partial, 0)
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -94,6 +94,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     title: str
     source: str
+    """The hub: hf or modelscope; of an installed file, whose copy it is."""
     repo: str
     revision: str
     into: str
@@ -113,5 +114,5 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> int:
-        """Bytes still to be fetched."""
+        """Bytes still to download."""
         return sum(item.missing for item in self.items)

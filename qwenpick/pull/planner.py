@@ -1,4 +1,4 @@
-"""Makes the plan of a pull: finds what is here, and asks a hub about the rest."""
+"""Makes the plan of a pull: finds what is installed, and asks a hub about the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from qwenpick.errors import PullError, UsageError
 from qwenpick.hub_env import cache_root
-from qwenpick.pull import cache, digests, failures, fetch, local, names
+from qwenpick.pull import cache, failures, fetch, local, names
 from qwenpick.pull.failures import HubError
 from qwenpick.pull.plan import Asked, Item, Plan
 from qwenpick.pull.reference import DEFAULT_QUANT, HubFile, Size, unknown_quant
@@ -27,13 +27,13 @@ _BRANCHES = {"hf": "main", "modelscope": "master"}
 
 
 class PullOptions(Struct, frozen=True, kw_only=True):
-    """How a plan is to be made: from which hub, with what beside the model, and who is told."""
+    """How a plan is made: from which hub, with a projector or without, and who is told."""
 
     progress: Progress
     source: str = "hf"
     vision: bool = False
     dry_run: bool = False
-    """The table's word is enough where no hub can be asked."""
+    """The catalogue's data is enough where no hub can be asked."""
 
 
 def check_source(name: str) -> None:
@@ -65,19 +65,19 @@ def make_plan(reference: Reference, catalog: Catalog, options: PullOptions) -> P
     """Say what a pull will do.
 
     Raises:
-        UsageError: The repository has no such quantisation, or there is nothing to pull.
-        PullError: The hub can't be asked, or offers other bytes than the catalogue's.
+        UsageError: The repository has no such quantisation, or there is nothing to download.
+        PullError: The hub cannot be asked, or offers other bytes than the catalogue's.
     """
     if isinstance(reference, Size):
         return _plan_size(reference, catalog, options)
     if isinstance(reference, HubFile):
         return _plan_hub_file(reference, options)
-    found = local.find(reference, catalog)
+    found = local.find(reference, catalog, options.progress)
     if not found:
         raise UsageError(
-            "The demo's model is not installed.", hint='Type: pip install "qwenpick[demo]"'
+            "The demo model is not installed.", hint='Run: pip install "qwenpick[demo]"'
         )
-    item = _here(found.path.name, found, None)
+    item = _installed_item(found.path.name, found, None)
     return _plan(found.path.name, found.source, "", "", (item,))
 
 
@@ -97,8 +97,8 @@ def _plan_size(reference: Size, catalog: Catalog, options: PullOptions) -> Plan:
     except HubError as error:
         if not (options.dry_run and error.unreachable):
             raise
-        options.progress.status(f"{error.message} What follows is the table's word.")
-        items = tuple(_by_table(part, model, options.source) for part in wanted)
+        options.progress.status(f"{error.message} Showing the built-in catalogue's data instead.")
+        items = tuple(_by_table(part, model, options) for part in wanted)
     revision = model.revision
     for item in items:
         if item.remote and (options.source == "hf" or not _agrees(item, model)):
@@ -122,32 +122,38 @@ def _agrees(item: Item, model: Model) -> bool:
 def _item_of(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
     """Plan one file of the catalogue: a copy that is here, else what a hub offers."""
     size = part.bytes if getattr(part, "bytes_exact", True) else None
-    here = _copy(part, model, size, part.sha256)
-    if here:
-        return _here(part.name, here, part.sha256)
+    wanted = local.Wanted(
+        name=part.name, repo=model.repo, revision=model.revision, bytes=size, sha256=part.sha256
+    )
+    if copy := local.copy_of(wanted, options.progress):
+        return _installed_item(part.name, copy, part.sha256)
     remote = _offered(part, model, options)
     remote = replace(remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or size)
     if not remote.sha256:
-        options.progress.status(f"Neither the hub nor the catalogue has a sha256 of {part.name}.")
-    if proved := _copy(part, model, remote.bytes, remote.sha256):
-        return _here(part.name, proved, remote.sha256)
-    return _remote_item(model.repo, remote, options.source)
+        options.progress.status(f"No sha256 of {part.name} is known: its bytes cannot be checked.")
+    wanted = replace(wanted, bytes=remote.bytes, sha256=remote.sha256)
+    if copy := local.copy_of(wanted, options.progress):
+        return _installed_item(part.name, copy, remote.sha256)
+    return _remote_item(model.repo, remote, options)
 
 
-def _by_table(part: WeightsFile | Projector, model: Model, source: str) -> Item:
-    """Plan one file of the catalogue without a hub: a copy that is here, else what it would be."""
-    size = part.bytes if getattr(part, "bytes_exact", True) else None
-    if here := _copy(part, model, size, part.sha256):
-        return _here(part.name, here, part.sha256)
-    begun = _partial_bytes(model.repo, part.sha256) if part.sha256 else 0
-    return Item(name=part.name, bytes=part.bytes, sha256=part.sha256, source=source, partial=begun)
-
-
-def _copy(
-    part: WeightsFile | Projector, model: Model, size: int | None, sha256: str | None
-) -> local.Found | None:
-    return local.copy_of(
-        part.name, repo=model.repo, revision=model.revision, size=size, sha256=sha256
+def _by_table(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
+    """Plan one file of the catalogue without a hub: an installed copy, else what it would be."""
+    wanted = local.Wanted(
+        name=part.name,
+        repo=model.repo,
+        revision=model.revision,
+        bytes=part.bytes if getattr(part, "bytes_exact", True) else None,
+        sha256=part.sha256,
+    )
+    if copy := local.copy_of(wanted, options.progress):
+        return _installed_item(part.name, copy, part.sha256)
+    return Item(
+        name=part.name,
+        bytes=part.bytes,
+        sha256=part.sha256,
+        source=options.source,
+        partial=cache.partial_bytes(model.repo, part.sha256) if part.sha256 else 0,
     )
 
 
@@ -177,13 +183,13 @@ def _plan_hub_file(reference: HubFile, options: PullOptions) -> Plan:
         items = []
         for name in wanted:
             remote = with_retries(lambda name=name: hub.file(repo, branch, name), progress)  # type: ignore[misc]
-            items.append(_hub_item(repo, remote, options.source))
+            items.append(_hub_item(repo, remote, options))
     except HubError as error:
         found = local.of_hub(reference) if error.unreachable and not options.vision else None
         if not found:
             raise
-        progress.status(f"{error.message} Taking the copy that is here.")
-        item = _here(found.path.name, found, None)
+        progress.status(f"{error.message} Using the installed copy.")
+        item = _installed_item(found.path.name, found, None)
         return _plan(found.path.name, options.source, repo, cache.commit_of(repo, branch), (item,))
     commit = next((item.remote.commit for item in items if item.remote), branch)
     plan = _plan(wanted[0].rsplit("/", 1)[-1], options.source, repo, commit, tuple(items))
@@ -197,62 +203,65 @@ def _wanted(reference: HubFile, hub: Source, branch: str, options: PullOptions) 
         return (reference.file,)
     listed = with_retries(lambda: hub.names(reference.repo, branch), options.progress)
     wanted = names.chosen(reference, listed)
-    return (*wanted, names.projector(listed, reference.repo)) if options.vision else wanted
+    if not options.vision:
+        return wanted
+    return (*wanted, names.projector(listed, reference.repo, wanted[0]))
 
 
-def _hub_item(repo: str, remote: RemoteFile, source: str) -> Item:
-    path = cache.snapshot(repo, remote.commit, remote.name)
-    whole = path.is_file() and remote.bytes in {None, path.stat().st_size}
-    if whole and remote.sha256 in {None, digests.sha256(path)}:
-        return _here(remote.name, local.Found(path=path, source=source), remote.sha256)
-    return _remote_item(repo, remote, source)
+def _hub_item(repo: str, remote: RemoteFile, options: PullOptions) -> Item:
+    wanted = local.Wanted(
+        name=remote.name,
+        repo=repo,
+        revision=remote.commit,
+        bytes=remote.bytes,
+        sha256=remote.sha256,
+    )
+    if remote.bytes and (copy := local.copy_of(wanted, options.progress)):
+        return _installed_item(remote.name, copy, remote.sha256)
+    return _remote_item(repo, remote, options)
 
 
-def _here(name: str, found: local.Found, sha256: str | None) -> Item:
+def _installed_item(name: str, found: local.Found, sha256: str | None) -> Item:
     return Item(
         name=name,
-        bytes=found.path.stat().st_size,
+        bytes=local.size_of(found.path) or 0,
         sha256=sha256,
-        here=str(found.path),
+        path=str(found.path),
         source=found.source,
     )
 
 
-def _remote_item(repo: str, remote: RemoteFile, source: str) -> Item:
+def _remote_item(repo: str, remote: RemoteFile, options: PullOptions) -> Item:
     if not remote.bytes:
         raise failures.no_size(remote.name)
-    done = _partial_bytes(repo, remote.etag)
-    if fetch.is_complete(repo, remote):
+    done = cache.partial_bytes(repo, remote.etag)
+    if fetch.is_complete(repo, remote, options.progress):
         done = remote.bytes
     return Item(
         name=remote.name,
         bytes=remote.bytes,
         sha256=remote.sha256,
-        source=source,
+        source=options.source,
         remote=remote,
         partial=min(done, remote.bytes),
     )
 
 
-def _partial_bytes(repo: str, etag: str) -> int:
-    """Count the bytes that an earlier try left."""
-    try:
-        return cache.partial(repo, etag).stat().st_size
-    except OSError:
-        return 0
-
-
 def _plan(title: str, source: str, repo: str, revision: str, items: tuple[Item, ...]) -> Plan:
-    place = cache_root()
-    while not place.exists():
-        place = place.parent
+    try:
+        place = cache_root()
+        while not place.exists():
+            place = place.parent
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        raise failures.by_disk(error, cache_root()) from None
     return Plan(
         title=title,
         source=source,
         repo=repo,
         revision=revision,
         into=str(cache.folder(repo)) if repo else str(place),
-        free=shutil.disk_usage(place).free,
+        free=free,
         items=items,
-        by_table=any(not (item.here or item.remote) for item in items),
+        by_table=any(not (item.path or item.remote) for item in items),
     )

@@ -1,18 +1,21 @@
-"""What a MODEL on the command line names: a size, a file here, a file on a hub, or the demo.
+"""What a MODEL names: a size, a file on this disk, a file on a hub, or the demo.
 
-Asks the disk whether a path is there, and nothing else of the world.
+Asks the disk whether a path exists, and nothing else of the world.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
 
 from msgspec import Struct
 
 from qwenpick.errors import UsageError
+from qwenpick.files import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +25,16 @@ if TYPE_CHECKING:
 DEFAULT_QUANT = "Q4_K_M"
 """What a bare size means where nobody knows the machine: the guide's 4-bit file."""
 
+WIDTHS = {
+    "q2": "UD-Q2_K_XL", "q3": "Q3_K_M", "q4": "Q4_K_M", "q5": "Q5_K_M", "q6": "Q6_K", "q8": "Q8_0",
+}  # fmt: skip
+"""What a width alone means, as `--q4` does."""
+
 FORMS = "A model is a size (4b, 9b:Q5_K_M), a .gguf file, owner/repo:Q4_K_M, or demo."
+_HUB_HOSTS = r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/"
+_HUB_PAGE = r"/(?:blob|resolve|tree|raw)/[^/]+"
 _REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+_LONGEST_REPO = 200
 _HEAD_BYTES = 24
 
 
@@ -69,20 +80,64 @@ def parse(text: str, quant: str | None, catalog: Catalog) -> Reference:
     """
     if text.casefold() == "demo":
         return _whole(Demo(), text, quant)
-    name, _, named = text.partition(":")
-    if model := catalog.model(name):
-        return _size(model, _one_quant(named or None, quant))
-    path = Path(text).expanduser()
-    if (text and path.exists()) or text.startswith(("/", ".", "~")):
+    if named := _of_catalog(text, catalog):
+        return _size(named[0], _one_quant(named[1] or None, quant))
+    path = _path(text)
+    if path and (text.startswith(("/", ".", "~")) or os.path.lexists(path)):
         return _whole(LocalFile(path=_gguf(path, text)), text, quant)
-    if match := re.fullmatch(rf"({_REPO})/(.+\.gguf)", text, re.IGNORECASE):
+    return _hub_file(_without_address(text), text, quant, catalog)
+
+
+def _hub_file(name: str, text: str, quant: str | None, catalog: Catalog) -> Reference:
+    """Read a MODEL that is neither a size nor a path of this disk."""
+    if name != text and (named := _of_catalog(name, catalog)):
+        return _size(named[0], _one_quant(named[1] or None, quant))
+    if match := re.fullmatch(rf"({_REPO})/(.+\.gguf)", name, re.IGNORECASE):
         return _whole(HubFile(repo=match[1], file=_inside(match[2])), text, quant)
-    if text.casefold().endswith(".gguf"):
-        raise UsageError(f"There is no file {text}.", hint=FORMS)
-    if re.fullmatch(_REPO, name):
-        return HubFile(repo=name, quant=_one_quant(named or None, quant))
+    shown = shortened(text)
+    if name.casefold().endswith(".gguf"):
+        raise UsageError(f"There is no file {shown}.", hint=FORMS)
+    repo, _, label = name.partition(":")
+    if len(repo) <= _LONGEST_REPO and re.fullmatch(_REPO, repo):
+        chosen = _one_quant(label or None, quant)
+        return HubFile(repo=repo, quant=chosen and WIDTHS.get(chosen.casefold(), chosen))
     sizes = ", ".join(model.size for model in catalog.models)
-    raise UsageError(f"There is no model {text!r}. Sizes: {sizes}.", hint=FORMS)
+    raise UsageError(f"There is no model {shown!r}. Sizes: {sizes}.", hint=FORMS)
+
+
+def _of_catalog(text: str, catalog: Catalog) -> tuple[Model, str] | None:
+    """Read a size by any of its names (9b, qwen3.5:9b, Qwen/Qwen3.5-9B), and what follows it."""
+    folded = text.casefold().removeprefix("qwen/")
+    for model in catalog.models:
+        family, _, size = model.name.casefold().rpartition("-")
+        for name in (f"{family}-{size}", f"{family}:{size}", model.size.casefold()):
+            rest = folded.removeprefix(name)
+            if rest == folded or folded.endswith(".gguf"):
+                continue
+            if not rest or rest == "-gguf":
+                return model, ""
+            if rest[0] == ":" or (rest[0] == "-" and name != model.size.casefold()):
+                return model, text[len(text) - len(rest) + 1 :]
+    return None
+
+
+def _without_address(text: str) -> str:
+    """Take a hub's address off a repository or file, as it is copied from a browser."""
+    name, found = re.subn(rf"^{_HUB_HOSTS}", "", text, flags=re.IGNORECASE)
+    if not found:
+        return text
+    name = re.sub(_HUB_PAGE, "", name.partition("?")[0].partition("#")[0], count=1)
+    return unquote(name).rstrip("/")
+
+
+def _path(text: str) -> Path | None:
+    """Give a text as a path; None where it cannot be one."""
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, a NUL
+        return None
+    return path if text else None
 
 
 def unknown_quant(quant: str, of: str, known: Sequence[str]) -> UsageError:
@@ -95,6 +150,7 @@ def unknown_quant(quant: str, of: str, known: Sequence[str]) -> UsageError:
 
 
 def _size(model: Model, quant: str | None) -> Size:
+    quant = quant and WIDTHS.get(quant.casefold(), quant)
     file = model.file(quant) if quant else None
     if quant and not file:
         raise unknown_quant(quant, model.name, [file.quant for file in model.files])
@@ -102,7 +158,8 @@ def _size(model: Model, quant: str | None) -> Size:
 
 
 def _one_quant(named: str | None, chosen: str | None) -> str | None:
-    if named and chosen and named.casefold() != chosen.casefold():
+    meant = {WIDTHS.get(one.casefold(), one).casefold() for one in (named, chosen) if one}
+    if len(meant) > 1:
         raise UsageError(f"More than one quantisation: {named}, {chosen}.", hint="Name one.")
     return named or chosen
 
@@ -110,7 +167,7 @@ def _one_quant(named: str | None, chosen: str | None) -> str | None:
 def _whole(reference: Reference, text: str, quant: str | None) -> Reference:
     """Give a reference that names one file already, and so takes no quantisation."""
     if quant:
-        raise UsageError(f"{text} is one file, so {quant} can't be chosen.", hint="Leave it out.")
+        raise UsageError(f"{text} is one file: {quant} cannot be chosen.", hint="Leave it out.")
     return reference
 
 
@@ -123,12 +180,16 @@ def _inside(name: str) -> str:
 
 def _gguf(path: Path, text: str) -> Path:
     """Check that a path is a file and is called .gguf; what is in it is the engine's to say."""
-    if path.is_dir():
-        inside = sorted(path.glob("*.gguf"))
-        hint = f"Name the file: {inside[0]}" if inside else FORMS
-        raise UsageError(f"{text} is a directory, not a .gguf file.", hint=hint)
-    if not path.exists():
-        raise UsageError(f"There is no file {text}.", hint=FORMS)
+    text = shortened(text)
+    try:
+        if path.is_dir():
+            inside = sorted(path.glob("*.gguf"))
+            hint = f"Name the file: {inside[0]}" if inside else FORMS
+            raise UsageError(f"{text} is a directory, not a .gguf file.", hint=hint)
+        if not path.exists():
+            raise UsageError(f"There is no file {text}.", hint=FORMS)
+    except OSError as error:
+        raise UsageError(f"Cannot read {text}: {error.strerror}.", hint=FORMS) from None
     if path.suffix.casefold() != ".gguf":
         raise UsageError(f"{text} is not a GGUF model{_beginning(path)}.", hint=FORMS)
     return path
@@ -136,6 +197,8 @@ def _gguf(path: Path, text: str) -> Path:
 
 def _beginning(path: Path) -> str:
     """Say what a file starts with, where that can be read."""
+    if not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
             words = file.read(_HEAD_BYTES).decode(errors="replace").split()

@@ -1,53 +1,52 @@
-"""Asks the hub for the catalogue's files as they are now, and keeps the answer in QWENPICK_HOME.
+"""Asks Hugging Face for the catalogue's files as they are now, and saves that in QWENPICK_HOME.
 
-Saved as `catalog.json`: {repo: {"revision": answer.commit, "files": {name: {"bytes", "sha256"}}}}.
-`catalog/refreshed.py` lays it over the table when it is loaded.
+`catalog/refreshed.py` has its form, and lays it over the table when that is loaded.
 """
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qwenpick.catalog.refreshed import place
+import msgspec
+
+from qwenpick import files
+from qwenpick.catalog.refreshed import FoundFile, FoundRepo, place
 from qwenpick.errors import PullError
 from qwenpick.pull.retry import with_retries
 
 if TYPE_CHECKING:
-    from qwenpick.catalog.model import Catalog
+    from qwenpick.catalog.model import Catalog, Model
     from qwenpick.pull.plan import Progress
+    from qwenpick.pull.sources.hub import Hub
 
 
 def refresh(catalog: Catalog, progress: Progress) -> int:
-    """Ask, keep, and give the number of files whose sha256 is known now.
+    """Ask, save, and give the number of files whose sha256 is known now.
 
     Raises:
-        PullError: The hub can't be asked, or the home can't be written to.
+        PullError: The hub cannot be asked, or the home cannot be written to.
     """
     from qwenpick.pull.sources.hub import Hub
 
-    hub, repos, count = Hub(), {}, 0
-    for model in catalog.models:
-        answer = with_retries(lambda repo=model.repo: hub.listing(repo, "main"), progress)  # type: ignore[misc]
-        wanted = {file.name for file in model.files}
-        if model.projector:
-            wanted.add(model.projector.name)
-        files: dict[str, Any] = {
-            name: {"bytes": size, "sha256": sha256}
-            for name, size, sha256 in answer.files
-            if name in wanted and size and sha256
-        }
-        repos[model.repo] = {"revision": answer.commit, "files": files}
-        count += len(files)
-    path = place()
-    draft = path.with_suffix(".draft")
+    hub = Hub()
+    repos = {model.repo: _ask(hub, model, progress) for model in catalog.models}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(json.dumps(repos, indent=1), encoding="utf-8")
-        draft.replace(path)
+        files.write(place(), msgspec.json.format(msgspec.json.encode(repos), indent=1))
     except OSError as error:
         raise PullError(
-            f"{path} can't be written: {error.strerror}.",
+            f"Cannot write {place()}: {error.strerror}.",
             hint="Set QWENPICK_HOME to another folder.",
         ) from None
-    return count
+    return sum(len(repo.files) for repo in repos.values())
+
+
+def _ask(hub: Hub, model: Model, progress: Progress) -> FoundRepo:
+    """Ask for the files of a model that the catalogue knows."""
+    answer = with_retries(lambda: hub.listing(model.repo, "main"), progress)
+    wanted = {file.name for file in (*model.files, model.projector) if file}
+    found = {
+        name: FoundFile(bytes=size, sha256=sha256)
+        for name, size, sha256 in answer.files
+        if name in wanted and size and sha256
+    }
+    return FoundRepo(revision=answer.commit, files=found)

@@ -23,7 +23,7 @@ class ListResult(Struct, frozen=True, kw_only=True):
     """What is on disk."""
 
     files: tuple[InstalledFile, ...]
-    left_over: tuple[Path, ...] = ()
+    leftovers: tuple[Path, ...] = ()
 
     @property
     def total(self) -> int:
@@ -43,14 +43,14 @@ class ListResult(Struct, frozen=True, kw_only=True):
             }
             for file in self.files
         ]
-        left = [{"path": str(path), "bytes": path.stat().st_size} for path in self.left_over]
+        left = [{"path": str(path), "bytes": path.stat().st_size} for path in self.leftovers]
         return {"files": rows, "total": self.total, "left_over": left}
 
     def render(self) -> None:
         """Write a block a file: what, which command runs it, where."""
         if not self.files:
             status("There is no model here yet. Next: qwenpick pull")
-            self._tell_left_over()
+            self._tell_leftovers()
             return
         width = max(len(file.title) for file in self.files)
         for file in self.files:
@@ -62,13 +62,13 @@ class ListResult(Struct, frozen=True, kw_only=True):
                 sys.stdout.write(f"  qwenpick chat {file.model}\n")
             sys.stdout.write(f"  {file.path}\n")
         sys.stdout.write(f"{len(self.files)} in all, {units.download(self.total)}\n")
-        self._tell_left_over()
+        self._tell_leftovers()
 
-    def _tell_left_over(self) -> None:
-        if self.left_over:
-            size = units.download(sum(path.stat().st_size for path in self.left_over))
+    def _tell_leftovers(self) -> None:
+        if self.leftovers:
+            size = units.download(sum(path.stat().st_size for path in self.leftovers))
             status(f"Left over, {size}: what pulls began (the same pull goes on) or set aside.")
-        for path in self.left_over:
+        for path in self.leftovers:
             status(f"  {path}")
 
 
@@ -117,9 +117,9 @@ class RemoveResult(Struct, frozen=True, kw_only=True):
 def list_files(as_json: Json = False) -> None:
     """Show what is on disk: where, how large, last used, which command runs it."""
     from qwenpick.catalog.table import load
-    from qwenpick.pull.inventory import installed, left_over
+    from qwenpick.pull.inventory import installed, leftovers
 
-    emit(ListResult(files=installed(load()), left_over=left_over()), as_json=as_json)
+    emit(ListResult(files=installed(load()), leftovers=leftovers()), as_json=as_json)
 
 
 @spread

@@ -105,7 +105,7 @@ def pull(
 def _planned(plan: Plan) -> PullDocument:
     first = plan.items[0]
     return PullDocument(
-        path=first.here or f"{plan.into}/snapshots/{plan.revision}/{first.name}",
+        path=first.path or f"{plan.into}/snapshots/{plan.revision}/{first.name}",
         bytes=plan.bytes,
         fetched=0,
         sha256=first.sha256,

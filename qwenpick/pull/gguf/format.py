@@ -105,5 +105,5 @@ def broken(path: Path, what: str) -> RunError:
     """Say that a file is no sound GGUF file, and what to do about it."""
     return RunError(
         f"{path.name} is broken: {what}.",
-        hint="Fetch it again (qwenpick pull), or check it: qwenpick verify",
+        hint="Check it: qwenpick verify. Download it again: qwenpick pull",
     )

@@ -186,7 +186,7 @@ class _Reader:
             name = self.name()
             if name in names or len(name.encode()) > MAX_NAME:
                 raise broken(
-                    self.path, f"the tensor {name[:MAX_NAME]} is there twice or named too long"
+                    self.path, f"the tensor {name[:MAX_NAME]} occurs twice or has too long a name"
                 )
             names.add(name)
             dimensions = self.number("I")

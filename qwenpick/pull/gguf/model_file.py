@@ -177,7 +177,7 @@ def _shape_faults(header: Header, shape: Architecture) -> Iterator[str]:
     if not (shape.hidden and shape.head_dim and shape.context and shape.kv_heads):
         yield "its shape has a zero"
     elif shape.heads % shape.kv_heads:  # ggml_can_mul_mat
-        yield f"{shape.heads} heads can't share {shape.kv_heads} KV heads"
+        yield f"{shape.heads} heads cannot share {shape.kv_heads} KV heads"
     rotated = header.count(f"{name}.rope.dimension_count", shape.head_dim)
     if rotated > shape.head_dim or rotated % 2:  # ggml_compute_forward_rope
         yield f"it rotates {rotated} of {shape.head_dim} dimensions"
@@ -232,7 +232,7 @@ def _hybrid_faults(header: Header, shape: Architecture) -> Iterator[str]:
     if not (keys and values and shape.linear_key_dim and shape.linear_conv_kernel > 1):
         yield "its linear layers have a zero in their shape"
     elif values % keys:  # build_delta_net: H_v % H_k == 0
-        yield f"{values} value heads can't share {keys} key heads"
+        yield f"{values} value heads cannot share {keys} key heads"
     # llama_hparams::n_embd_s sizes the state by it, the graph by heads and their dimension
     if header.count(f"{name}.ssm.inner_size", 0) != values * shape.linear_value_dim:
         yield "its ssm.inner_size is not that of its heads"

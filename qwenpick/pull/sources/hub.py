@@ -201,10 +201,10 @@ class Hub:
                 yield piece
         except HubError:
             self._chunked = came
-            then = "" if came else " Going on over plain HTTP."
+            then = "" if came else " Continuing over plain HTTP."
             raise HubError(
-                f"The hub's chunk store (xet) broke off.{then}",
-                hint=f"Set HF_HUB_DISABLE_XET=1 to go without it. {failures.KEPT}",
+                f"The hub's chunk store (xet) stopped.{then}",
+                hint=f"Set HF_HUB_DISABLE_XET=1 to avoid it. {failures.KEPT}",
                 retries=failures.MANY,
                 wait=0.0,
             ) from None

@@ -48,7 +48,7 @@ def stream(access: XetAccess, name: str, span: tuple[int, int]) -> Iterator[byte
         span: The offset, and the length of the whole file.
 
     Raises:
-        HubError: The store can't be used, or broke off.
+        HubError: The store cannot be used, or stopped.
     """
     pool = ThreadPoolExecutor(_AHEAD)
     session = None
@@ -59,7 +59,7 @@ def stream(access: XetAccess, name: str, span: tuple[int, int]) -> Iterator[byte
         )
         yield from _in_order(pool, group, hf_xet.XetFileInfo(name, span[1]), span)
     except (OSError, RuntimeError, ValueError, WaitedTooLong):
-        raise HubError("The hub's chunk store (xet) broke off.", hint="Try again.") from None
+        raise HubError("The hub's chunk store (xet) stopped.", hint="Try again.") from None
     finally:
         # Threads that wait for the line hold the process up, unless the session ends first.
         if session:
