@@ -73,7 +73,7 @@ def test_of_a_split_card_cuda_uses_one_part(driver: Path) -> None:
     assert part["name"] == "NVIDIA A100-SXM4-40GB MIG 1g.5gb"
     assert part["total"] == 5 * GIB
     assert part["bandwidth_bytes_per_second"] is None
-    assert any("one of 2 MIG parts" in note for note in found["notes"])
+    assert any("one of the 2 MIG instances" in note for note in found["notes"])
 
 
 def test_a_part_is_chosen_by_its_uuid(driver: Path) -> None:

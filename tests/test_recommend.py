@@ -184,7 +184,7 @@ def test_a_machine_file_is_read_and_flags_override_it(
         (["--quant", "Q9_X"], "no quantisation"),
         (["--q4", "--q8"], "More than one quantisation"),
         (["--gpu", "RTX 3060"], "RTX 3060 12GB"),
-        (["--gpu", "Voodoo 2"], "no card"),
+        (["--gpu", "Voodoo 2"], "Unknown GPU"),
         (["--kv-type", "f32"], "Unknown KV cache type"),
         (["--ubatch", "17"], "not offered"),
         (["--min-speed", "nan"], "no speed"),

@@ -27,7 +27,8 @@ def gpus(sources: SystemReader, memory: Memory) -> tuple[list[Gpu], list[str]]:
     for device in pci.devices(sources, _VENDOR):
         vram = sources.number(f"{device.folder}/mem_info_vram_total")
         if vram is None:
-            notes.append(f"An AMD GPU is driven by {device.driver or 'nothing'}, not by amdgpu.")
+            driver = device.driver or "no driver"
+            notes.append(f"An AMD GPU is not used: it has {driver}, and needs amdgpu.")
             continue
         gpu = _gpu(sources, device, memory)
         found.append(gpu)

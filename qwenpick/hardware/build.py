@@ -44,7 +44,7 @@ def fitting(machine: Machine, *, rocm: bool = False) -> Build:
     """Choose the build for a machine's best GPU, else for its processor.
 
     Args:
-        machine: As probed or imagined.
+        machine: As probed, or with other hardware.
         rocm: Whether AMD's ROCm is installed, without which its wheel does not start.
     """
     vendors = {gpu.vendor: gpu for gpu in reversed(machine.gpus)}
@@ -129,8 +129,8 @@ class Environment(Struct, frozen=True, kw_only=True):
             return "pipx", "runpip", self.prefix.name, "install"
         if not self.is_own and any(self.prefix.glob("lib/python3*/EXTERNALLY-MANAGED")):
             raise RunError(
-                "This Python belongs to the system, which manages its packages itself.",
-                hint="Install qwenpick in its own place: pipx install qwenpick",
+                "This Python belongs to the operating system.",
+                hint="Install qwenpick in an environment of its own: pipx install qwenpick",
             )
         if self.has_pip:
             return self.python, "-m", "pip", "install"

@@ -67,10 +67,10 @@ def find(name: str) -> Card:
         return found[0]
     if found:
         raise UsageError(
-            f"{name!r} names more than one card.",
+            f"{name!r} is the name of several GPUs.",
             hint="Choose one of: " + ", ".join(card.name for card in found) + ".",
         )
-    raise UsageError(f"There is no card {name!r} in the table.", hint=_near(name))
+    raise UsageError(f"Unknown GPU {name!r}.", hint=_near(name))
 
 
 def bandwidth(name: str, total: int | None) -> float | None:
@@ -122,5 +122,5 @@ def _near(name: str) -> str:
     wanted = " ".join(sorted(_read(name)[0]))
     near = difflib.get_close_matches(wanted, plain, n=3, cutoff=0.6)
     if near:
-        return "Near it: " + ", ".join(plain[key] for key in near) + "."
+        return "Did you mean: " + ", ".join(plain[key] for key in near) + "."
     return "Give its memory instead: --vram 12G."

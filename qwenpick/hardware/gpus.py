@@ -39,8 +39,8 @@ def _one_part(found: list[Gpu], notes: list[str]) -> list[Gpu]:
     parts = [gpu for gpu in found if " MIG " in gpu.name]
     if len(parts) > 1:
         notes.append(
-            f"CUDA uses one of {len(parts)} MIG parts in a process: the first, or the one that "
-            "CUDA_VISIBLE_DEVICES names."
+            f"A process can use one of the {len(parts)} MIG instances: the first, or the one in "
+            "CUDA_VISIBLE_DEVICES."
         )
     return parts[:1] or found
 
@@ -99,8 +99,8 @@ def _obey(
         order = sources.environment.get("CUDA_DEVICE_ORDER")
         if order != "PCI_BUS_ID":
             notes.append(
-                "CUDA counts unlike cards fastest first; CUDA_DEVICE_ORDER=PCI_BUS_ID makes "
-                "its numbers those of nvidia-smi."
+                "CUDA numbers different GPUs by speed; set CUDA_DEVICE_ORDER=PCI_BUS_ID to "
+                "use the numbers of nvidia-smi."
             )
     return kept
 

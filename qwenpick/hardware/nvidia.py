@@ -36,7 +36,7 @@ def gpus(sources: SystemReader, memory: Memory) -> tuple[list[Gpu], list[str], l
         found = isolate.call_isolated(_ask, seconds=_PATIENCE)
     except isolate.IsolatedCallError as error:
         cards = _from_proc(sources)
-        return cards, [""] * len(cards), [f"The NVIDIA driver {error}: see `nvidia-smi`."]
+        return cards, [""] * len(cards), [f"The NVIDIA driver {error}; try `nvidia-smi`."]
     notes = [f"The NVIDIA driver does not start ({found['error']})."] if found["error"] else []
     driver = _driver(found)
     cards = [_card(card, driver, memory) for card in found["cards"]]

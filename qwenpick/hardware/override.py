@@ -41,7 +41,7 @@ def override(
     if shared is not None:
         if len(named) > 1:
             raise UsageError(
-                f"{shared.name} has one memory for processor and GPU, and takes no other card.",
+                f"{shared.name} shares its memory with the CPU and takes no other GPU.",
                 hint=f'Name it alone: --gpu "{shared.name}"',
             )
         return _of_one_memory(machine, shared, ram or vram)
@@ -73,7 +73,7 @@ def _cards(text: str) -> list[cards.Card]:
     match = re.fullmatch(r"\s*(\d+)\s*[x*]\s*(.+)", text, re.IGNORECASE)
     count, name = (int(match[1]), match[2]) if match else (1, text)
     if not 1 <= count <= _MOST:
-        raise UsageError(f"{count} cards are not possible.", hint=f"Name 1 to {_MOST} of them.")
+        raise UsageError(f"{count} GPUs are not possible.", hint=f"Name 1 to {_MOST} of them.")
     return [cards.find(name.strip())] * count
 
 

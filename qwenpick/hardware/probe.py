@@ -83,9 +83,8 @@ def _memory_notes(sources: SystemReader, memory: Memory) -> list[str]:
     notes = []
     if system.is_wsl(sources):
         notes.append(
-            "WSL2: Windows lends this system half of its memory unless memory= in "
-            ".wslconfig says otherwise."
+            "WSL2 gets half of the memory of Windows, unless memory= in .wslconfig says otherwise."
         )
     if memory.bandwidth_bytes_per_second is None:
-        notes.append("The memory's bandwidth is not known; `qwenpick bench` measures it.")
+        notes.append("Memory bandwidth unknown; `qwenpick bench` measures it.")
     return notes
