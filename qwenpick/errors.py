@@ -1,7 +1,7 @@
 """Every failure that a user can meet, in one tree, each with its exit code.
 
     QwenpickError
-    |-- UsageError        2    a value that can't be understood, a MODEL that does not exist
+    |-- UsageError        2    a value that cannot be understood, a MODEL that does not exist
     |   `-- CatalogError       a table of models that is broken
     |-- NothingFitsError  3    no model meets what was asked
     |-- PullError         4    the hub, the line, the bytes or the disk
@@ -30,7 +30,7 @@ class QwenpickError(Exception):
 
 
 class UsageError(QwenpickError):
-    """What was asked can't be understood."""
+    """What was asked cannot be understood."""
 
     exit_code = 2
 
@@ -58,7 +58,7 @@ class RunError(QwenpickError):
 
 
 class EngineMissingError(RunError):
-    """There is no engine in this environment, or one that does not start."""
+    """No engine is installed in this environment, or one that does not start."""
 
 
 class RepackError(RunError):

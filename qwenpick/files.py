@@ -39,7 +39,7 @@ def home() -> Path:
     """Give QWENPICK_HOME, else the platform's folder for a user's data; it may not exist yet.
 
     Raises:
-        UsageError: QWENPICK_HOME is no folder, or nothing says where the user's home is.
+        UsageError: QWENPICK_HOME is not a folder, or nothing says where the user's home is.
     """
     if named := os.environ.get("QWENPICK_HOME"):
         return _named_home(named)
@@ -51,7 +51,7 @@ def home() -> Path:
             return folder
     raise UsageError(
         "There is no home folder: HOME is not set.",
-        hint="Say where qwenpick may keep its files: QWENPICK_HOME=/some/folder",
+        hint="Name a folder for qwenpick's files: QWENPICK_HOME=/some/folder",
     )
 
 

@@ -25,7 +25,7 @@ def parse_memory(text: str) -> int:
     """Read a memory size: `6G` and `6GiB` are 6 x 2^30 bytes, `6GB` is 6 x 10^9.
 
     Raises:
-        UsageError: The text is no size, has no unit, or is not from 1 byte to 2^60.
+        UsageError: The text is not a size, has no unit, or is not from 1 byte to 2^60.
     """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt](?:i?b)?)?\s*", text, re.IGNORECASE)
     if not match:
@@ -50,7 +50,7 @@ def parse_context(text: str) -> int:
     """Read a context: `8192`, or `8k` for 8,192; rounded up to a multiple of 256.
 
     Raises:
-        UsageError: The text is no context, or is not from 1 to 10^9.
+        UsageError: The text is not a context, or is not from 1 to 10^9.
     """
     match = re.fullmatch(r"\s*([0-9]{1,9})\s*(k?)\s*", text, re.IGNORECASE)
     tokens = int(match[1]) * (KIB if match[2] else 1) if match else 0

@@ -60,7 +60,7 @@ class ComputeBuffer(Struct, frozen=True, array_like=True):
     per_token: Whole
 
     def at(self, context: int) -> int:
-        """Size it for a context of so many tokens, a multiple of 256."""
+        """Size it for a context of that many tokens, a multiple of 256."""
         return self.constant + self.per_token * context
 
 

@@ -1,1 +1,1 @@
-"""What is here: the machine, as it is."""
+"""What the machine is."""

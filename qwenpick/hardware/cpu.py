@@ -133,6 +133,6 @@ def _name(sources: SystemReader, facts: dict[str, str]) -> str | None:
 
 
 def _known(words: Iterable[str]) -> tuple[str, ...]:
-    """Keep the instruction sets that matter to llama.cpp, by one name each."""
+    """Select the instruction sets that matter to llama.cpp, by one name each."""
     there = {_ARM_NAMES.get(word, word) for word in words}
     return tuple(name for name in _FEATURES if name in there)

@@ -1,4 +1,4 @@
-"""The machine, as it is: every source asked once, put together."""
+"""The machine: every source asked once, put together."""
 
 from __future__ import annotations
 

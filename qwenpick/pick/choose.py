@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from qwenpick.pick.request import Use
 
 FLOORS: dict[Use, float] = {"chat": 7.0, "agent": 7.0, "mobile": 10.0, "iot": 10.0}
-"""Tokens per second below which nobody wants to wait for a use; others have none."""
+"""The minimum tokens per second for a use; others have none."""
 LEGACY = {"Q4_0", "Q4_1"}
 """Older formats that are picked only where they are named: at the bits of Q4_K_S and Q4_K_M
 they lose twice as much (llama.cpp, tools/quantize/quantize.cpp: +0.4685 and +0.4511 against

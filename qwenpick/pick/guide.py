@@ -1,4 +1,4 @@
-"""The published guide, as rows, and the row that a wish on a machine falls into."""
+"""The published guide, as rows, and the row for a request on a machine."""
 
 from __future__ import annotations
 

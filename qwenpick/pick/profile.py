@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FOUR_BITS = 4
 CHECKPOINTS = 4
-"""Copies of the recurrent state that a conversation may keep to go back to."""
+"""Copies of the recurrent state that a conversation may hold to go back to."""
 
 
 class ModelProfile(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """How good the answers of a file are: its size's score, lowered by what quantising costs.
 
-An estimate, and said to be one. The score is the benchmark that the table names for the
+An estimate. The score is the benchmark that the table names for the
 use, in points of 100. A quantisation with a mean KL divergence of D nats a token from
 BF16 keeps exp(-D) of the probability that BF16 gives to a token; we take the same share
 of the score. D comes from the one row of the table that `divergence` names,
@@ -27,7 +27,7 @@ def bits_per_weight(model: Model, file: WeightsFile) -> float:
 
 
 def divergence(catalog: Catalog, bits: float) -> float:
-    """Estimate the mean KL divergence from BF16 at so many bits per weight, in nats a token."""
+    """Estimate the mean KL divergence from BF16 at a number of bits per weight, in nats a token."""
     points = _points(catalog)
     if bits >= BF16_BITS:
         return 0.0

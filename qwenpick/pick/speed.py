@@ -49,7 +49,7 @@ class Speed(Struct, frozen=True, kw_only=True):
 
 
 class DeviceWork(Struct, frozen=True, kw_only=True):
-    """What one device does for a token: so many layers, so many bytes read."""
+    """What one device does for a token: its layers, and the bytes that it reads."""
 
     layers: int
     bytes: int

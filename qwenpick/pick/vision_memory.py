@@ -14,7 +14,7 @@ itself would go up to 4,096, at four times the wait."""
 MERGED = 4
 """Patches that become one token: two by two."""
 TRIAL_TOKENS = 46 * 46
-"""While a projector is loaded, the library makes an image of so many tokens, in floats, and
+"""While a projector is loaded, the library makes an image of this many tokens, in floats, and
 copies it (clip.cpp, set_warmup_n_tokens and get_dummy_batch)."""
 COPIES = 3 * 1 + FLOAT
 """Bytes of a colour of a pixel beside the image's own while it is encoded: the library's copy,
