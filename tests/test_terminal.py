@@ -205,5 +205,5 @@ def test_without_a_home_it_says_what_to_set() -> None:
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines() == [
         "There is no home folder: HOME is not set.",
-        "Say where qwenpick may keep its files: QWENPICK_HOME=/some/folder",
+        "Name a folder for qwenpick's files: QWENPICK_HOME=/some/folder",
     ]
