@@ -190,3 +190,56 @@ def test_chat_says_what_is_wrong_in_two_lines(
     assert not out
     assert "half.gguf is broken" in err
     assert len(err.splitlines()) == 2
+
+
+def split(path: Path, parts: int) -> list[Path]:
+    """Split a file as llama-gguf-split does: all keys in the first part, tensors shared out."""
+    import gguf
+
+    reader = gguf.GGUFReader(path)
+    data = path.read_bytes()
+    keys = data[24 : reader.tensors[0].field.offset]
+    share = -(-len(reader.tensors) // parts)
+    written = []
+    for number in range(parts):
+        tensors = reader.tensors[number * share : (number + 1) * share]
+        own = struct.pack("<Q", 8) + b"split.no" + struct.pack("<IH", 2, number)
+        own += struct.pack("<Q", 11) + b"split.count" + struct.pack("<IH", 2, parts)
+        own += struct.pack("<Q", 19) + b"split.tensors.count"
+        own += struct.pack("<Ii", 5, len(reader.tensors))
+        count = 3 + (struct.unpack_from("<Q", data, 16)[0] if number == 0 else 0)
+        head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), count)
+        head += own + (keys if number == 0 else b"")
+        offset, weights = 0, b""
+        for tensor in tensors:
+            name = tensor.name.encode()
+            shape = [int(length) for length in tensor.shape]
+            head += struct.pack("<Q", len(name)) + name
+            head += struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+            head += struct.pack("<IQ", int(tensor.tensor_type), offset)
+            raw = tensor.data.tobytes()
+            weights += raw + bytes(-len(raw) % 32)
+            offset = len(weights)
+        place = path.with_name(f"{path.stem}-{number + 1:05}-of-{parts:05}.gguf")
+        place.write_bytes(head + bytes(-len(head) % 32) + weights)
+        written.append(place)
+    return written
+
+
+def test_a_split_model_is_one_model(sound: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "tiny.gguf"
+    whole.write_bytes(sound.read_bytes())
+    first, second, third = split(whole, 3)
+    model, alone = read_model(first), read_model(whole)
+    assert model.architecture == alone.architecture
+    assert {tensor.name for tensor in model.tensors} == {tensor.name for tensor in alone.tensors}
+    assert model.header.file_bytes == sum(part.stat().st_size for part in (first, second, third))
+    assert engine_loads.ends([first]) == {first: "read"}
+    with pytest.raises(RunError, match="name the first one, tiny-00001-of-00003"):
+        read_model(second)
+    third.write_bytes(second.read_bytes())
+    with pytest.raises(RunError, match="not part 3 of 3"):
+        read_model(first)
+    third.unlink()
+    with pytest.raises(RunError, match=r"tiny-00003-of-00003\.gguf is missing"):
+        read_model(first)

@@ -218,3 +218,13 @@ def test_broken_checksums_count_as_none(tmp_path: Path, broken: bytes) -> None:
     assert digests.cached_sha256(path) is None
     assert digests.sha256(path) == hashlib.sha256(DATA).hexdigest()
     assert digests.cached_sha256(path) == hashlib.sha256(DATA).hexdigest()
+
+
+def test_a_thousand_files_are_verified_in_seconds() -> None:
+    for number in range(1_000):
+        install("o/a", f"x{number}-Q4_K_M.gguf", DATA + number.to_bytes(2, "big"))
+    start = time.monotonic()
+    checks = inventory.check(inventory.installed(load()), Seen())
+    assert {check.state for check in checks} == {"good"}
+    assert digests.cached_sha256(checks[0].path) == checks[0].sha256
+    assert time.monotonic() - start < 20

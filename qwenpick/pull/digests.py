@@ -18,6 +18,7 @@ from qwenpick import files
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from qwenpick.pull.plan import Progress
@@ -62,12 +63,14 @@ def cached_sha256(path: Path) -> str | None:
     return None
 
 
-def remember(path: Path, sha256: str) -> None:
-    """Remember a file's sha256."""
-    size, changed = _state(path)
-    proof = Proof(bytes=size, changed=changed, sha256=sha256)
+def remember(digests: Mapping[Path, str]) -> None:
+    """Remember the sha256 of files, by their paths."""
     with contextlib.suppress(OSError), files.locked(_place()):
-        _write(_proofs() | {_key(path): proof})
+        proofs = _proofs()
+        for path, sha256 in digests.items():
+            size, changed = _state(path)
+            proofs[_key(path)] = Proof(bytes=size, changed=changed, sha256=sha256)
+        _write(proofs)
 
 
 def forget(path: Path) -> None:
@@ -95,7 +98,7 @@ def sha256(path: Path, progress: Progress | None = None) -> str:
         if progress and large:
             progress.status(f"Checking {path.name} (only before its first use).")
         known = hash_file(path, progress if large else None)
-        remember(path, known)
+        remember({path: known})
     return known
 
 

@@ -88,7 +88,7 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, progress: Progress) 
         fetched += more
         if remote.sha256 in {None, sha256}:
             partial.replace(blob)
-            digests.remember(blob, sha256)
+            digests.remember({blob: sha256})
             return fetched
         aside = quarantine(repo, partial, remote.name, sha256)
         progress.status(f"{remote.name} arrived with wrong bytes: moved to {aside}.")

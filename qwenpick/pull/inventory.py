@@ -104,14 +104,19 @@ def check(files: tuple[InstalledFile, ...], progress: Progress) -> tuple[Check, 
     Raises:
         PullError: One cannot be read.
     """
-    return tuple(check for file in files for check in _checks(file, progress))
+    checks: list[Check] = []
+    try:
+        for file in files:
+            checks += _checks(file, progress)
+    finally:  # what was read before an interruption counts, too
+        digests.remember({check.path: check.sha256 for check in checks})
+    return tuple(checks)
 
 
 def _checks(file: InstalledFile, progress: Progress) -> Iterator[Check]:
     for path in (file.path, *file.parts):
         try:
             sha256 = digests.hash_file(path, progress)
-            digests.remember(path, sha256)
         except OSError as error:
             raise PullError(
                 f"Cannot read {path}: {error.strerror}.", hint="Check its rights, and the disk."

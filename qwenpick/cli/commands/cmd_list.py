@@ -49,7 +49,7 @@ class ListResult(Struct, frozen=True, kw_only=True):
     def render(self) -> None:
         """Write a block a file: what, which command runs it, where."""
         if not self.files:
-            status("There is no model here yet. Next: qwenpick pull")
+            status("No models are installed yet. Next: qwenpick pull")
             self._tell_leftovers()
             return
         width = max(len(file.title) for file in self.files)
@@ -67,7 +67,7 @@ class ListResult(Struct, frozen=True, kw_only=True):
     def _tell_leftovers(self) -> None:
         if self.leftovers:
             size = units.download(sum(path.stat().st_size for path in self.leftovers))
-            status(f"Left over, {size}: what pulls began (the same pull goes on) or set aside.")
+            status(f"Unfinished or wrong downloads, {size} (the same pull continues one):")
         for path in self.leftovers:
             status(f"  {path}")
 
@@ -96,7 +96,7 @@ class VerifyResult(Struct, frozen=True, kw_only=True):
         for check in self.checks:
             sys.stdout.write(f"{check.state:<8} {check.sha256[:12]}...  {check.path}\n")
         if not self.checks:
-            status("There is no model here to verify.")
+            status("No models are installed, so there is nothing to verify.")
 
 
 class RemoveResult(Struct, frozen=True, kw_only=True):

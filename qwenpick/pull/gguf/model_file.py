@@ -11,11 +11,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from qwenpick.catalog.model import Architecture
 from qwenpick.errors import RunError
 from qwenpick.pull.gguf.format import Header, LongArray, Tensor, broken
 from qwenpick.pull.gguf.header import read_header, read_strings
+from qwenpick.pull.names import first_part, is_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ FILE_TYPES = {
 }  # fmt: skip
 """general.file_type to the quantisation's name (llama.h, enum llama_ftype)."""
 
+_MAX_PARTS = 1000
 _MAX_LAYERS, _MAX_EXPERTS = 512, 1024  # LLAMA_MAX_LAYERS, LLAMA_MAX_EXPERTS
 _ROPE_SCALINGS = ("", "none", "linear", "yarn", "longrope")
 _NOT_WEIGHTS = frozenset({"I8", "I16", "I64", "F64", "Q8_1", "Q8_K"})
@@ -58,11 +61,38 @@ def read_model(path: Path) -> ModelFile:
         UsageError: There is no such file, or it is of another kind.
         RunError: It is broken, or is no text model.
     """
-    header = read_header(path)
+    header = _joined(read_header(path))
     shape = architecture(header)
     for fault in _faults(header, shape):
         raise broken(path, fault)
     return ModelFile(header=header, architecture=shape, quant=quantisation(header))
+
+
+def _joined(header: Header) -> Header:
+    """Give a split model's header with the tensors of all its parts, which lie beside it.
+
+    Raises:
+        RunError: A part is missing or of another model, or it is not the first.
+    """
+    path, count = header.path, header.count("split.count", 0)
+    if count <= 1:
+        return header
+    if count > _MAX_PARTS or not is_split(path.name):
+        raise broken(path, f"it is one of {count} parts, and not named NAME-00001-of-0000N.gguf")
+    if header.count("split.no", 0):  # llama_model_loader: the first one is to be named
+        raise broken(path, f"it is a part of a model; name the first one, {first_part(path.name)}")
+    stem = first_part(path.name)[: -len("-00001-of-00001.gguf")]
+    parts = [path.with_name(f"{stem}-{no:05}-of-{count:05}.gguf") for no in range(2, count + 1)]
+    if missing := next((part.name for part in parts if not part.is_file()), None):
+        raise broken(path, f"its part {missing} is missing")
+    headers = [header, *map(read_header, parts)]
+    for number, part in enumerate(headers):
+        if (part.count("split.no", 0), part.count("split.count", 0)) != (number, count):
+            raise broken(part.path, f"it is not part {number + 1} of {count}")
+    tensors = tuple(tensor for part in headers for tensor in part.tensors)
+    if len({tensor.name for tensor in tensors}) != header.count("split.tensors.count"):
+        raise broken(path, "its parts do not have all tensors, or one twice")
+    return replace(header, tensors=tensors, file_bytes=sum(part.file_bytes for part in headers))
 
 
 def quantisation(header: Header) -> str:
@@ -172,8 +202,6 @@ def _faults(header: Header, shape: Architecture) -> Iterator[str]:
 
 def _shape_faults(header: Header, shape: Architecture) -> Iterator[str]:
     name = header.text("general.architecture")
-    if header.count("split.count", 0) > 1:
-        yield "it is one part of a model in several files, which qwenpick does not read"
     if not (shape.hidden and shape.head_dim and shape.context and shape.kv_heads):
         yield "its shape has a zero"
     elif shape.heads % shape.kv_heads:  # ggml_can_mul_mat
