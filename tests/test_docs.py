@@ -56,3 +56,30 @@ def test_every_file_in_the_home_stands_in_the_page() -> None:
     }
     assert "measurements.json" in names
     assert {name for name in names if f"`{name}" not in page} == set()
+
+
+def messages(source: str) -> set[str]:
+    """Give all texts of a module, with `...` for what an f-string fills in."""
+    tree = ast.parse(source)
+    filled = {
+        "".join(part.value if isinstance(part, ast.Constant) else "..." for part in node.values)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.JoinedStr)
+    }
+    return filled | strings(source)
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_of_ours() -> None:
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
+    assert len(quoted) > 30
+    ours = {text for source in sources().values() for text in messages(source)}
+    unknown = [
+        message
+        for message in quoted
+        if not any(
+            re.search(".*".join(map(re.escape, message.split("..."))), text, re.DOTALL)
+            for text in ours
+        )
+    ]
+    assert unknown == []
