@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -81,6 +82,8 @@ def _complete(part: dict[str, Any], kind: type[Struct]) -> None:
     """Describe each key, and require all that are always printed, with a default or not."""
     described = dict(_field_docstrings(kind))
     properties = part.get("properties", {})
+    if "schema" in properties:  # first, wherever a base class has put it
+        part["properties"] = properties = {"schema": properties.pop("schema")} | properties
     for key, schema in properties.items():
         schema.pop("default", None)
         _simplify(schema)
@@ -142,4 +145,4 @@ def _field_docstrings(kind: type[Struct]) -> Iterator[tuple[str, str]]:
                     ast.AnnAssign(target=ast.Name(id=key)),
                     ast.Expr(value=ast.Constant(value=str(words))),
                 ):
-                    yield encoded[key], " ".join(words.split())
+                    yield encoded[key], re.sub(r"\bNone\b", "null", " ".join(words.split()))
