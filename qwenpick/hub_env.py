@@ -86,7 +86,7 @@ def token(environment: Mapping[str, str] | None = None) -> str | None:
             raise PullError(f"{name} is not a file.", hint="Run: hf auth login, or set HF_TOKEN.")
         with path.open("rb") as file:
             text = file.read(_TOKEN_FILE_BYTES).decode("utf-8", "replace").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise PullError(
@@ -144,6 +144,21 @@ def check_connection() -> None:
         if value and not _safely(is_there, value):
             kind = "file" if name.endswith("FILE") else "folder"
             raise PullError(f"{name} names no {kind}.", hint=f"Correct it, or unset {name}.")
+    _check_certificates(os.environ.get("SSL_CERT_FILE"))
+
+
+def _check_certificates(path: str | None) -> None:
+    """Check that SSL_CERT_FILE holds certificates."""
+    if not path:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError:  # ssl.SSLError is one
+        raise PullError(
+            "SSL_CERT_FILE holds no certificate.", hint="Correct it, or unset SSL_CERT_FILE."
+        ) from None
 
 
 def prepare_library() -> None:

@@ -12,10 +12,12 @@ import pytest
 from qwenpick import files, hub_env
 from qwenpick.catalog.table import load
 from qwenpick.errors import UsageError
-from qwenpick.pull import cache, digests, inventory, local
+from qwenpick.pull import cache, digests, fetch, inventory, local
+from qwenpick.pull.plan import RemoteFile
 from qwenpick.pull.reference import HubFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 COMMIT = "c" * 40
@@ -228,3 +230,39 @@ def test_a_thousand_files_are_verified_in_seconds() -> None:
     assert {check.state for check in checks} == {"good"}
     assert digests.cached_sha256(checks[0].path) == checks[0].sha256
     assert time.monotonic() - start < 20
+
+
+class Bytes:
+    """A `plan.Source` that has one file."""
+
+    name = "hf"
+
+    def names(self, repo: str, revision: str) -> tuple[str, ...]:
+        raise NotImplementedError(repo, revision)
+
+    def file(self, repo: str, revision: str, name: str) -> RemoteFile:
+        raise NotImplementedError(repo, revision, name)
+
+    def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
+        assert (repo, file.bytes) == ("o/a", len(DATA))
+        yield DATA[offset:]
+
+
+@pytest.mark.parametrize("odd", ["pipe", "zero", "nowhere", "file"])
+@pytest.mark.parametrize("place", [cache.blob, cache.partial])
+def test_odd_things_in_the_place_of_bytes_do_not_stop_a_download(
+    place: Callable[[str, str], Path], odd: str, tmp_path: Path
+) -> None:
+    sha256 = hashlib.sha256(DATA).hexdigest()
+    remote = RemoteFile(name="x.gguf", commit=COMMIT, etag=sha256, bytes=len(DATA), sha256=sha256)
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine")
+    path = place("o/a", sha256)
+    path.parent.mkdir(parents=True)
+    if odd == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"zero": "/dev/zero", "file": precious}.get(odd, "nowhere"))
+    assert fetch.fetch("o/a", remote, Bytes(), Seen()) == len(DATA)
+    assert cache.blob("o/a", sha256).read_bytes() == DATA
+    assert precious.read_bytes() == b"mine"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         ("HTTP_PROXY", "http://[bad"),
         ("https_proxy", "http://host:port"),
         ("SSL_CERT_FILE", "/no/such/file"),
+        ("SSL_CERT_FILE", __file__),
         ("SSL_CERT_DIR", "/dev/null"),
     ],
 )
