@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from msgspec import Struct
 
 from qwenpick import files
 from qwenpick.errors import QwenpickError, UsageError
@@ -38,11 +37,12 @@ _DEEP = "it is nested too deeply"
 _HINT = "docs/cli.md has the form of the config file."
 
 
-class Config(Struct, frozen=True):
-    """The config file: tables of options by command, all empty without one."""
+class Config:
+    """The config file: tables of options by command, none without a file."""
 
-    path: Path
-    tables: dict[str, dict[str, Any]]
+    def __init__(self, path: Path, tables: dict[str, dict[str, Any]]) -> None:
+        self.path = path
+        self.tables = tables
 
     def defaults(self, commands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Give the values for the commands whose options are wanted, as typer takes them.
