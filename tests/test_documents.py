@@ -364,3 +364,11 @@ def test_a_number_that_none_can_be_is_wrong_usage(
 ) -> None:
     assert main(words) == 2
     assert len(capsys.readouterr().err) < 300
+
+
+def test_what_the_system_refuses_ends_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / f"{'n' * 300}.svg"
+    assert main(["recommend", "--ram", "8G", "--plot", str(place)]) == 5
+    assert capsys.readouterr().err.endswith("File name too long.\n")

@@ -13,7 +13,8 @@ import typer
 from qwenpick import __version__
 from qwenpick.cli import config
 from qwenpick.cli.output import drop_stdout
-from qwenpick.errors import NothingFitsError, QwenpickError, UsageError
+from qwenpick.errors import NothingFitsError, QwenpickError, RunError, UsageError
+from qwenpick.files import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,9 +129,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         origin = settings.origin(error.message, "".join(words[:1])) if settings else ""
         return _report(origin + error.message, error.hint, error.exit_code)
-    except QwenpickError as error:
-        told = _in_words(error)
-        return _report(told.message, told.hint, told.exit_code)
     except typer.TyperException as error:
         return _report(error.format_message(), _usage_hint(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -138,6 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         drop_stdout()
         return 0
+    except (QwenpickError, OSError) as error:
+        told = _in_words(error)
+        return _report(told.message, told.hint, told.exit_code)
     return code if isinstance(code, int) else 0
 
 
@@ -146,8 +147,12 @@ def _report(message: str, hint: str, code: int) -> int:
     return code
 
 
-def _in_words(error: QwenpickError) -> QwenpickError:
-    """Find the words for a pick that failed; other errors have theirs."""
+def _in_words(error: QwenpickError | OSError) -> QwenpickError:
+    """Find the words for a pick that failed, and for a file that the system refuses."""
+    if isinstance(error, OSError):
+        if error.filename is None:
+            raise error
+        return RunError(f"Cannot use {shortened(error.filename)}: {error.strerror}.")
     if not isinstance(error, NothingFitsError):
         return error
     from qwenpick.cli.pages.recommend_words import no_fit
