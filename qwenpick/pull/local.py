@@ -24,7 +24,7 @@ from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.catalog.model import Catalog, WeightsFile
+    from qwenpick.catalog.model import Catalog, Model, Projector, WeightsFile
     from qwenpick.pull.plan import Progress
     from qwenpick.pull.reference import Reference
 
@@ -72,14 +72,7 @@ def find(reference: Reference, catalog: Catalog, progress: Progress | None = Non
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
     if not model or not file:
         return None
-    wanted = Wanted(
-        name=file.name,
-        repo=model.repo,
-        revision=model.revision,
-        bytes=file.bytes if file.bytes_exact else None,
-        sha256=file.sha256,
-    )
-    return copy_of(wanted, progress)
+    return copy_of(wanted(file, model), progress)
 
 
 def find_projector(size: str, catalog: Catalog, progress: Progress | None = None) -> Path | None:
@@ -87,16 +80,19 @@ def find_projector(size: str, catalog: Catalog, progress: Progress | None = None
     model = catalog.model(size)
     if not model or not model.projector:
         return None
-    projector = model.projector
-    wanted = Wanted(
-        name=projector.name,
+    found = copy_of(wanted(model.projector, model), progress)
+    return found.path if found else None
+
+
+def wanted(part: WeightsFile | Projector, model: Model) -> Wanted:
+    """Say which file of a repository a part of a model is."""
+    return Wanted(
+        name=part.name,
         repo=model.repo,
         revision=model.revision,
-        bytes=projector.bytes,
-        sha256=projector.sha256,
+        bytes=part.bytes if getattr(part, "bytes_exact", True) else None,
+        sha256=part.sha256,
     )
-    found = copy_of(wanted, progress)
-    return found.path if found else None
 
 
 def projector_beside(model: Path, width: int | None) -> Path | None:
@@ -127,20 +123,20 @@ def _width(projector: Path) -> int | None:
     return width if isinstance(width, int) else None
 
 
-def copy_of(wanted: Wanted, progress: Progress | None = None) -> Found | None:
+def copy_of(file: Wanted, progress: Progress | None = None) -> Found | None:
     """Find a copy of a file, in the hub cache first, then where other tools keep theirs.
 
     Of other tools only a copy whose sha256 is the right one is taken.
     """
-    for path in cache.snapshots_of(wanted.repo, wanted.revision, wanted.name):
-        if _same(path, wanted, progress):
+    for path in cache.snapshots_of(file.repo, file.revision, file.name):
+        if _same(path, file, progress):
             return Found(path=path, source="hf")
-    if not wanted.sha256:
+    if not file.sha256:
         return None
-    name = wanted.name.rsplit("/", 1)[-1]
-    names = {name, f"{wanted.repo.replace('/', '_')}_{name}"}
+    name = file.name.rsplit("/", 1)[-1]
+    names = {name, f"{file.repo.replace('/', '_')}_{name}"}
     for source, path in elsewhere():
-        if path.name in names and _same(path, wanted, progress):
+        if path.name in names and _same(path, file, progress):
             return Found(path=path, source=source)
     return None
 
@@ -251,12 +247,12 @@ def of_hub(reference: HubFile) -> Found | None:
     return Found(path=path, source="hf", quant=reference.quant)
 
 
-def _same(path: Path, wanted: Wanted, progress: Progress | None) -> bool:
+def _same(path: Path, file: Wanted, progress: Progress | None) -> bool:
     size = size_of(path)
-    if size is None or wanted.bytes not in {None, size}:
+    if size is None or file.bytes not in {None, size}:
         return False
     try:
-        return wanted.sha256 is None or digests.sha256(path, progress) == wanted.sha256
+        return file.sha256 is None or digests.sha256(path, progress) == file.sha256
     except OSError:
         return False
 

@@ -121,14 +121,13 @@ def _agrees(item: Item, model: Model) -> bool:
 
 def _item_of(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
     """Plan one file of the catalogue: a copy that is here, else what a hub offers."""
-    size = part.bytes if getattr(part, "bytes_exact", True) else None
-    wanted = local.Wanted(
-        name=part.name, repo=model.repo, revision=model.revision, bytes=size, sha256=part.sha256
-    )
+    wanted = local.wanted(part, model)
     if copy := local.copy_of(wanted, options.progress):
         return _installed_item(part.name, copy, part.sha256)
     remote = _offered(part, model, options)
-    remote = replace(remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or size)
+    remote = replace(
+        remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or wanted.bytes
+    )
     if not remote.sha256:
         options.progress.status(f"No sha256 of {part.name} is known: its bytes cannot be checked.")
     wanted = replace(wanted, bytes=remote.bytes, sha256=remote.sha256)
@@ -139,14 +138,7 @@ def _item_of(part: WeightsFile | Projector, model: Model, options: PullOptions) 
 
 def _by_table(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
     """Plan one file of the catalogue without a hub: an installed copy, else what it would be."""
-    wanted = local.Wanted(
-        name=part.name,
-        repo=model.repo,
-        revision=model.revision,
-        bytes=part.bytes if getattr(part, "bytes_exact", True) else None,
-        sha256=part.sha256,
-    )
-    if copy := local.copy_of(wanted, options.progress):
+    if copy := local.copy_of(local.wanted(part, model), options.progress):
         return _installed_item(part.name, copy, part.sha256)
     return Item(
         name=part.name,
