@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from llguidance import LLTokenizer
 
     from qwenpick.chat.schema import Schema
@@ -33,7 +31,7 @@ class _Wrapper:
             for token, text in enumerate(self.tokens)
             if text[:1] in (b"<", b"[", b"") and not of.text(token)
         ]
-        self.eos_token_id = next(t for t in self.special_token_ids if of.ends(t))
+        self.eos_token_id = next(t for t in self.special_token_ids if of.is_eog(t))
         self._of = of
 
     def __call__(self, text: str | bytes) -> list[int]:
@@ -46,7 +44,7 @@ def make_tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     from llguidance import LLTokenizer
 
     wrapper: Any = _Wrapper(vocabulary)
-    ends = [token for token in wrapper.special_token_ids if vocabulary.ends(token)]
+    ends = [token for token in wrapper.special_token_ids if vocabulary.is_eog(token)]
     return LLTokenizer(wrapper, eos_token=ends)
 
 
@@ -91,15 +89,3 @@ class Constraint:
             raise RunError(
                 f"The schema could not be held: {lines[0]}.", hint="Make the schema simpler."
             )
-
-
-def masks(schema: Schema, vocabulary: Vocabulary) -> Callable[[], Constraint]:
-    """Give what makes the mask of one answer; the vocabulary is taken apart at the first."""
-    tokenizers: list[LLTokenizer] = []
-
-    def make() -> Constraint:
-        if not tokenizers:
-            tokenizers.append(make_tokenizer(vocabulary))
-        return Constraint(schema, tokenizers[0])
-
-    return make

@@ -7,32 +7,22 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from qwenpick.chat.events import Answer, Thinking
 from qwenpick.engine.engine import StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.chat.events import Finish
+    from qwenpick.chat.events import FinishReason
+    from qwenpick.chat.generation_config import GenerationConfig
     from qwenpick.chat.prefix_cache import PrefixCache
+    from qwenpick.engine.engine import Stop
     from qwenpick.engine.sampling import Sampler
 
 OPEN, CLOSE = "<think>", "</think>"
 _PERIODS = 256
 _LOOP_TOKENS, _LOOP_TIMES = 96, 4
 """A loop: the last 96 tokens, and at least four times the same ones, of a period up to 256."""
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What ends an answer besides the model."""
-
-    max_tokens: int | None = None
-    think_budget: int | None = None
-    stop: tuple[str, ...] = ()
-    guard: bool = True
-    """Whether repetition ends it."""
 
 
 class RepetitionDetector:
@@ -123,66 +113,71 @@ class ReasoningParser:
 
 
 class Generation:
-    """Writes one answer behind the prompt that *reader* has read.
+    """Writes one answer behind the prompt that *cache* has read.
 
-    After `write` has ended: `finish`, `tokens`, `first_at` and `last_at` (time.perf_counter).
+    After `write` has ended: `finish_reason`, `n_tokens`, `reasoning`, `first_at` and `last_at`
+    (time.perf_counter).
     """
 
-    def __init__(self, reader: PrefixCache, sampler: Sampler, limits: Limits) -> None:
-        self._reader, self._sampler, self._limits = reader, sampler, limits
-        self._engine = reader.engine
+    def __init__(
+        self, cache: PrefixCache, sampler: Sampler, config: GenerationConfig, stop: Stop
+    ) -> None:
+        self._cache, self._sampler, self._config, self._stop = cache, sampler, config, stop
+        self._engine = cache.engine
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
-        self.finish: Finish = "stop"
-        self.tokens: list[int] = []
+        self.finish_reason: FinishReason = "stop"
+        self.n_tokens = 0
         self.first_at: float | None = None
         self.last_at: float | None = None
         self.texts = {True: "", False: ""}
+        """The thinking (True) and the answer (False) so far."""
 
     def write(self, *, thinking: bool) -> Iterator[Thinking | Answer]:
-        """Write until the model, a limit or `Engine.stop` ends it.
+        """Write until the model, a limit or the stop ends it.
 
         Args:
             thinking: Whether the prompt ends inside an open thought.
         """
-        split = ReasoningParser(self._limits.stop, thinking=thinking)
-        self.texts = split.texts
+        parser = ReasoningParser(self._config.stop, thinking=thinking)
+        self.texts = parser.texts
         try:
-            yield from self._tokens(split)
+            yield from self._tokens(parser)
         except StoppedError:
-            self.finish = "interrupted"
-        yield from split.feed(self._bytes.decode(b"", final=True), last=True)
+            self.finish_reason = "interrupted"
+        yield from parser.feed(self._bytes.decode(b"", final=True), last=True)
 
-    def _tokens(self, split: ReasoningParser) -> Iterator[Thinking | Answer]:
-        loop, thought = RepetitionDetector(), 0
+    def _tokens(self, parser: ReasoningParser) -> Iterator[Thinking | Answer]:
+        guard = self._config.guard and self._config.schema is None
+        repetition, thought = RepetitionDetector(), 0
         while True:
-            token = self._sampler.sample(masked=not split.thinking)
+            token = self._sampler.sample(masked=not parser.thinking)
             self.last_at = time.perf_counter()
             self.first_at = self.first_at or self.last_at
-            if self._engine.ends(token):
+            if self._engine.is_eog(token):
                 return
-            self.tokens.append(token)
-            split.tokens += 1
-            yield from split.feed(self._bytes.decode(self._engine.text(token)))
-            if split.stopped:
+            self.n_tokens += 1
+            parser.tokens += 1
+            yield from parser.feed(self._bytes.decode(self._engine.text(token)))
+            if parser.stopped:
                 return
-            if self._limits.guard and loop.closes(token):
-                self.finish = "loop"
+            if guard and repetition.closes(token):
+                self.finish_reason = "repetition"
                 return
             if self._full():
-                self.finish = "length"
+                self.finish_reason = "length"
                 return
-            thought += split.thinking
-            closing = split.thinking and thought == self._limits.think_budget
+            thought += parser.thinking
+            closing = parser.thinking and thought == self._config.think_budget
             for following in [token, *(self._closing() if closing else ())]:
-                self._reader.write(following)
+                self._cache.write(following, self._stop)
             if closing:
-                yield from split.feed(CLOSE)
+                yield from parser.feed(CLOSE)
 
     def _full(self) -> bool:
-        limit = self._limits.max_tokens
+        limit = self._config.max_tokens
         # one cell for this token, and some for a thought that has to be closed
-        room = self._engine.n_ctx - self._reader.n_tokens - 8
-        return room <= 0 or (limit is not None and len(self.tokens) >= limit)
+        room = self._engine.n_ctx - self._cache.n_tokens - 8
+        return room <= 0 or (limit is not None and self.n_tokens >= limit)
 
     def _closing(self) -> list[int]:
         """Give the tokens that end a thought whose budget is used up."""

@@ -1,59 +1,44 @@
-"""Who is talking and how: what a conversation is told from outside, and what it measures."""
+"""How a turn is answered, and whose values hold: frozen, handed over with each turn."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from qwenpick.chat.generation import Limits
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from qwenpick.catalog.model import Model
-    from qwenpick.engine.sampling import Mask
+    from qwenpick.chat.schema import Schema
+
+Tool = dict[str, Any]
+"""A function in OpenAI's form."""
 
 
 class ModelInfo(Struct, frozen=True, kw_only=True):
-    """Who is talking: the catalogue's model, None for another file, and the file's header."""
+    """Which model answers: the catalogue's, None for another file, and the file's header."""
 
     model: Model | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
-class GenerationConfig(Struct, kw_only=True):
-    """How the conversation goes on; all of it may be changed between turns."""
+class GenerationConfig(Struct, frozen=True, kw_only=True):
+    """How a turn is answered."""
 
     thinking: bool = False
     mode: str = "general"
-    limits: Limits = field(default_factory=Limits)
-    overrides: Mapping[str, float] = field(default_factory=dict)
-    """Sampling values in place of the model's own: temperature, top_p, ..."""
+    """general or coding: which of the model's sampling values hold."""
+    max_tokens: int | None = None
+    think_budget: int | None = None
+    """Tokens after which a thought is closed."""
+    stop: tuple[str, ...] = ()
+    """Texts that end an answer; they are not a part of it."""
+    guard: bool = True
+    """Whether repetition ends an answer; under a schema it never does."""
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """Values in place of the model's own: temperature, top_p, top_k, min_p, presence_penalty."""
     seed: int | None = None
-    tools: Sequence[dict[str, Any]] | None = None
-    mask: Callable[[], Mask] | None = None
-    """Makes the mask of one answer, for a schema."""
-    read_ahead: bool = True
-
-
-class PrefillTimer(Struct, kw_only=True):
-    """How the reading of a prompt went."""
-
-    started: float
-    total: int = 0
-    cached: int | None = None
-    read: int = 0
-    ended: float = 0.0
-
-    def take(self, read: int) -> None:
-        """Note that so many tokens of the prompt are there now."""
-        self.cached = read if self.cached is None else self.cached
-        self.read, self.ended = read, time.perf_counter()
-
-    @property
-    def rate(self) -> float | None:
-        """Tokens read in a second, None where none had to be."""
-        new = self.read - (self.cached or 0)
-        return new / (self.ended - self.started) if new else None
+    tools: tuple[Tool, ...] = ()
+    schema: Schema | None = None
+    """What the answer must meet."""

@@ -1,45 +1,121 @@
-"""What a message holds: text, and pictures by their keys, in the form of chat templates."""
+"""What a conversation holds: messages and tool calls, and their form in OpenAI's API.
+
+Pure data. An image is named by its key; whoever shows it to a model has its pixels.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+from msgspec import Struct, ValidationError, convert
 
-    Message = Mapping[str, Any]
+from qwenpick.errors import UsageError
 
-PLACE = "[picture]"
-"""What stands for a picture where there are only words."""
-
-
-def with_pictures(text: str, keys: Sequence[str]) -> str | list[dict[str, str]]:
-    """Give a message's content: its pictures, and then its text."""
-    if not keys:
-        return text
-    return [*({"type": "image", "image": key} for key in keys), {"type": "text", "text": text}]
+Role = Literal["system", "user", "assistant", "tool"]
+PLACE = "[image]"
+"""What stands for an image where there are only words."""
 
 
-def pictures_of(message: Message) -> list[str]:
-    """Give the keys of a message's pictures."""
-    content = message["content"]
-    parts = [] if isinstance(content, str) else content
-    return [part["image"] for part in parts if part["type"] == "image"]
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """One call that the model asks for."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
 
 
-def text_of(message: Message, *, place: str = "") -> str:
-    """Give a message's text, and *place* for each picture."""
-    content = message["content"]
-    if isinstance(content, str):
-        return content
-    return "\n".join(filter(None, (part.get("text") or place for part in content)))
+class Message(Struct, frozen=True, kw_only=True):
+    """One message of a conversation."""
+
+    role: Role
+    content: str = ""
+    images: tuple[str, ...] = ()
+    """Keys of the images that are shown before the text."""
+    reasoning: str = ""
+    """What the model thought before this answer; the next prompt leaves it out."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    """Of a tool's message: the call that it answers."""
 
 
-def seen(message: Message, known: Container[str]) -> Message:
-    """Give a message as the model is to have it: a word for each picture that is not *known*."""
-    keys = pictures_of(message)
-    if not keys or all(key in known for key in keys):
-        return message
-    words = [PLACE for key in keys if key not in known]
-    text = "\n".join([*words, text_of(message)])
-    return {**message, "content": with_pictures(text, [key for key in keys if key in known])}
+def to_openai(message: Message) -> dict[str, Any]:
+    """Give a message in OpenAI's form, images by their keys, reasoning as `reasoning_content`."""
+    content: str | list[dict[str, str]] = message.content
+    if message.images:
+        images = [{"type": "image", "image": key} for key in message.images]
+        content = [*images, {"type": "text", "text": message.content}]
+    document: dict[str, Any] = {"role": message.role, "content": content}
+    if message.reasoning:
+        document["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        document["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        document["tool_call_id"] = message.tool_call_id
+    return document
+
+
+class _Part(Struct):
+    type: str
+    text: str = ""
+    image: str = ""
+
+
+class _Function(Struct):
+    name: str
+    arguments: dict[str, Any] | str = {}
+
+
+class _Call(Struct):
+    function: _Function
+    id: str = ""
+
+
+class _OpenAI(Struct):
+    """A message as OpenAI's API and this project's files have it."""
+
+    role: Role
+    content: str | list[_Part] | None = ""
+    reasoning_content: str | None = ""
+    tool_calls: list[_Call] = []
+    tool_call_id: str | None = None
+
+
+def from_openai(document: object) -> Message:
+    """Read a message in OpenAI's form.
+
+    Raises:
+        UsageError: It is not one; says where and why.
+    """
+    from msgspec import json
+
+    try:
+        read = convert(document, _OpenAI)
+        calls = tuple(
+            ToolCall(
+                id=call.id,
+                name=call.function.name,
+                arguments=json.decode(call.function.arguments or "{}", type=dict[str, Any])
+                if isinstance(call.function.arguments, str)
+                else call.function.arguments,
+            )
+            for call in read.tool_calls
+        )
+    except (ValidationError, ValueError) as error:
+        raise UsageError(f"This is not a message: {error}.") from None
+    parts = read.content if isinstance(read.content, list) else []
+    text = read.content if isinstance(read.content, str) else ""
+    return Message(
+        role=read.role,
+        content=text or "\n".join(part.text for part in parts if part.text),
+        images=tuple(part.image for part in parts if part.image),
+        reasoning=read.reasoning_content or "",
+        tool_calls=calls,
+        tool_call_id=read.tool_call_id,
+    )

@@ -8,15 +8,19 @@ looked at after every restore, and where nothing matches the prompt is read agai
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qwenpick.engine.chunks import Chunk, ImageChunk, Prompt, common_prefix
+from qwenpick.engine.chunks import ImageChunk
+from qwenpick.engine.engine import Stop, StoppedError
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from qwenpick.engine.chunks import Chunk, Prompt
     from qwenpick.engine.engine import Engine, State
 
 ROLLING_TOKENS = 2048
@@ -24,7 +28,7 @@ ROLLING_TOKENS = 2048
 
 
 class Checkpoints:
-    """Copies of the recurrent state by how many pieces they follow, within a budget of bytes."""
+    """Copies of the recurrent state by how many chunks they follow, within a budget of bytes."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -38,11 +42,11 @@ class Checkpoints:
         return sum(len(data) for data in (*self._kept.values(), *self._spare))
 
     def __contains__(self, count: int) -> bool:
-        """Say whether there is one after *count* pieces."""
+        """Say whether there is one after *count* chunks."""
         return count in self._kept
 
     def add(self, count: int, engine: Engine, *, instead: int | None = None) -> None:
-        """Copy the state as it is, after *count* pieces; the oldest go where there is no room.
+        """Copy the state as it is, after *count* chunks; the oldest go where there is no room.
 
         The one *instead* of which it is goes first.
         """
@@ -59,13 +63,13 @@ class Checkpoints:
         if self.bytes + len(data) <= self._budget:
             self._kept[count] = bytearray(data)
 
-    def cut(self, count: int) -> None:
-        """Drop all that follow more than *count* pieces: what they stand on is gone."""
+    def truncate(self, count: int) -> None:
+        """Drop all that follow more than *count* chunks: what they stand on is gone."""
         for at in [at for at in self._kept if at > count]:
             self._drop(at)
 
     def below(self, limit: int) -> Iterator[tuple[int, State]]:
-        """Give those that follow at most *limit* pieces, the latest first."""
+        """Give those that follow at most *limit* chunks, the latest first."""
         for count in sorted((at for at in self._kept if at <= limit), reverse=True):
             yield count, self._kept[count]
 
@@ -89,12 +93,12 @@ class Checkpoints:
 
 
 class PrefixCache:
-    """Brings the engine's context to a prompt, reading as little as it can.
+    """What the engine's context holds, and the way to the next prompt: reads as little as it can.
 
     Args:
-        engine: Another reader may have used it in between: then all is read again.
+        engine: Another cache may have used it in between: then all is read again.
         budget: Bytes for checkpoints.
-        reuse: False reads each prompt from an empty context, in the same pieces.
+        reuse: False reads each prompt from an empty context, in the same chunks.
     """
 
     def __init__(self, engine: Engine, budget: int, *, reuse: bool = True) -> None:
@@ -111,80 +115,80 @@ class PrefixCache:
     @property
     def n_tokens(self) -> int:
         """Cells of the cache in use."""
-        return sum(piece.n_tokens for piece in self.content) + self._written
+        return sum(chunk.n_tokens for chunk in self.content) + self._written
 
     @property
     def position(self) -> int:
         """The position that comes next."""
-        return sum(piece.n_pos for piece in self.content) + self._written
+        return sum(chunk.n_pos for chunk in self.content) + self._written
 
-    def bring(self, prompt: Prompt) -> Iterator[int]:
-        """Read what the context lacks of a prompt; its last piece is always read, for the logits.
+    def prefill(self, prompt: Prompt, stop: Stop) -> Iterator[int]:
+        """Read what the context lacks of a prompt; its last chunk is always read, for the logits.
 
         Yields:
-            How many tokens of the prompt are there: first what was reused, then after each piece.
+            How many tokens of the prompt are there: first what was reused, then after each chunk.
 
         Raises:
-            StoppedError: `Engine.stop` was called; what was read is kept to its last checkpoint.
+            StoppedError: *stop* was set; what was read is kept up to its last checkpoint.
         """
-        last = len(prompt.pieces) - 1
-        done = sum(piece.n_tokens for piece in self._go_back(prompt.pieces, last))
+        last = len(prompt.chunks) - 1
+        done = sum(chunk.n_tokens for chunk in self._go_back(prompt.chunks, last))
         yield done
         since = 0
         for count in range(len(self.content), last + 1):
-            piece = prompt.pieces[count]
-            self._read(piece, logits=count == last)
-            done += piece.n_tokens
-            since += piece.n_tokens
-            if count + 1 in prompt.marks:
+            chunk = prompt.chunks[count]
+            self._read(chunk, logits=count == last, stop=stop)
+            done += chunk.n_tokens
+            since += chunk.n_tokens
+            if count + 1 in prompt.checkpoint_positions:
                 self._mark(rolling=False)
             elif since >= ROLLING_TOKENS and count < last:
                 self._mark(rolling=True)
                 since = 0
             yield done
 
-    def ahead(self, prompt: Prompt) -> None:
-        """Read what the next prompt will begin with, a rolling checkpoint after each piece.
+    def prefill_ahead(self, prompt: Prompt, stop: Stop) -> None:
+        """Read what the next prompt will begin with, a rolling checkpoint after each chunk.
 
         Raises:
-            StoppedError: As `bring`.
-            RunError: Another reader has claimed the engine since this one did.
+            StoppedError: As `prefill`.
+            RunError: Another cache has claimed the engine since this one did.
         """
         with self._mine():
-            self._go_back(prompt.pieces, len(prompt.pieces))
-        for piece in prompt.pieces[len(self.content) :]:
-            self._read(piece, logits=False)
-            self._mark(rolling=len(self.content) not in prompt.marks)
+            self._go_back(prompt.chunks, len(prompt.chunks))
+        for chunk in prompt.chunks[len(self.content) :]:
+            self._read(chunk, logits=False, stop=stop)
+            self._mark(rolling=len(self.content) not in prompt.checkpoint_positions)
         self._rolling = None  # the last one stays: it is where the next prompt begins
 
-    def write(self, token: int) -> None:
+    def write(self, token: int, stop: Stop) -> None:
         """Put a token of the answer behind what was read; its logits come next.
 
         Raises:
-            StoppedError: As `bring`.
+            StoppedError: As `prefill`.
         """
         self._exact = False
         with self._mine():
-            self.engine.read((token,), self.position, logits=True)
+            self.engine.read((token,), self.position, logits=True, stop=stop)
         self._written += 1
 
-    def _read(self, piece: Chunk, *, logits: bool) -> None:
+    def _read(self, chunk: Chunk, *, logits: bool, stop: Stop) -> None:
         position = self.position
         self._exact = False  # until the call has come back
         with self._mine():
-            if isinstance(piece, ImageChunk):
-                piece.reader(position)
+            if isinstance(chunk, ImageChunk):
+                chunk.reader(position, stop)
             else:
-                self.engine.read(piece.tokens, position, logits=logits)
-        self.content.append(piece)
+                self.engine.read(chunk.tokens, position, logits=logits, stop=stop)
+        self.content.append(chunk)
         self._exact = True
 
     @contextmanager
     def _mine(self) -> Iterator[None]:
-        """Have the engine, while what it has read is still this reader's."""
+        """Have the engine, while what it has read is still this cache's."""
         with self.engine.alone():
-            if self.engine.user is not self:
-                raise RunError("Another conversation has taken the engine.", hint="Say it again.")
+            if self.engine.owner is not self:
+                raise RunError("Another chat has taken the engine.", hint="Send the message again.")
             yield
 
     def _mark(self, *, rolling: bool) -> None:
@@ -194,24 +198,24 @@ class PrefixCache:
         self._rolling = count if rolling and count not in self.checkpoints else None
         self.checkpoints.add(count, self.engine, instead=before)
 
-    def _go_back(self, pieces: Sequence[Chunk], limit: int) -> Sequence[Chunk]:
-        """Put the context to where it agrees with *pieces*, at most *limit* of them."""
+    def _go_back(self, chunks: Sequence[Chunk], limit: int) -> Sequence[Chunk]:
+        """Put the context to where it agrees with *chunks*, at most *limit* of them."""
         self.claim()
-        limit = min(common_prefix(self.content, pieces), limit) if self._reuse else 0
+        limit = min(common_prefix(self.content, chunks), limit) if self._reuse else 0
         self._rolling = None
         if limit == len(self.content) and self._exact and not self._written and limit:
             return self.content
         for count in self._ways_back(limit):
             del self.content[count:]
-            self.checkpoints.cut(count)
+            self.checkpoints.truncate(count)
             self._written, self._exact = 0, True
             return self.content
         self.forget()
         return self.content
 
     def _ways_back(self, limit: int) -> Iterator[int]:
-        """Try to go back to at most *limit* pieces; gives the count that worked."""
-        if limit and not self.engine.recurrent and self.engine.cut(self._position_of(limit)):
+        """Try to go back to at most *limit* chunks; gives the count that worked."""
+        if limit and not self.engine.recurrent and self.engine.truncate(self._position_of(limit)):
             yield limit
         for count, data in self.checkpoints.below(limit):
             if self.engine.load_state(data, self._position_of(count)):
@@ -219,16 +223,16 @@ class PrefixCache:
                 yield count
 
     def _position_of(self, count: int) -> int:
-        return sum(piece.n_pos for piece in self.content[:count])
+        return sum(chunk.n_pos for chunk in self.content[:count])
 
-    def fit(self) -> None:
+    def rewind(self) -> None:
         """Go back to the last place that what was read can be told of exactly."""
         self._go_back(list(self.content), len(self.content))
 
-    def adopt(self, pieces: list[Chunk], data: State) -> bool:
-        """Take over a whole state that follows *pieces*; false where the engine refuses it."""
+    def restore(self, chunks: list[Chunk], data: State) -> bool:
+        """Take over a whole state that follows *chunks*; false where the engine refuses it."""
         self.forget()
-        self.content = pieces
+        self.content = chunks
         fits = self.n_tokens <= self.engine.n_ctx
         if fits and self.engine.load_state(data, self.position, whole=True):
             return True
@@ -237,14 +241,65 @@ class PrefixCache:
 
     def claim(self) -> None:
         """Have the engine for oneself from now on: where another had it, it is emptied."""
-        if self.engine.user is not self:
+        if self.engine.owner is not self:
             self.forget()
 
     def forget(self) -> None:
         """Empty the context, and have it for oneself."""
         with self.engine.alone():
-            self.engine.user = self
+            self.engine.owner = self
             self.engine.clear()
         self.content.clear()
-        self.checkpoints.cut(-1)
+        self.checkpoints.truncate(-1)
         self._written, self._exact = 0, True
+
+
+class PrefillAhead:
+    """A thread that pre-processes what the next prompt will begin with, at most one at a time.
+
+    It is the engine's only user between `start` and the end of `stop`.
+    """
+
+    def __init__(self, cache: PrefixCache) -> None:
+        self._cache = cache
+        self._thread: threading.Thread | None = None
+        self._stop = Stop()
+
+    def start(self, prompt: Callable[[], Prompt]) -> None:
+        """Begin to read what *prompt* gives; it is called in the thread."""
+        self.stop()
+        self._cache.claim()
+        self._stop = Stop()
+        self._thread = threading.Thread(
+            target=self._read, args=(prompt, self._stop), name="prefill ahead", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop within about 20 ms; what was read is kept up to its last checkpoint."""
+        if self._thread:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until all is read; false where the time was too short."""
+        if self._thread:
+            self._thread.join(seconds)
+            return not self._thread.is_alive()
+        return True
+
+    def _read(self, prompt: Callable[[], Prompt], stop: Stop) -> None:
+        # the next turn reads what is missing, and says what is wrong if anything is
+        with contextlib.suppress(StoppedError, RunError):
+            self._cache.prefill_ahead(prompt(), stop)
+
+
+def common_prefix(one: Sequence[object], other: Sequence[object]) -> int:
+    """Count the first chunks, or tokens, in which two prompts agree."""
+    count = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count

@@ -1,4 +1,4 @@
-"""Messages to a prompt: the model file's own chat template, tokens, pieces.
+"""Messages to a prompt: the model file's own chat template, tokens, chunks.
 
 Templates are foreign code, so jinja2's sandbox runs them, with what templates expect to be there
 (`raise_exception`, `strftime_now`, `tojson` without escapes), as transformers renders them
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
@@ -16,21 +17,25 @@ from jinja2.exceptions import TemplateSyntaxError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from qwenpick.engine.chunks import Chunk, ImageChunk, Prompt, TextChunk, common_prefix
+from qwenpick.chat.messages import PLACE
+from qwenpick.chat.prefix_cache import common_prefix
+from qwenpick.engine.chunks import Prompt, TextChunk
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from qwenpick.chat.messages import Message
+    from qwenpick.engine.chunks import Chunk, ImageChunk
     from qwenpick.engine.engine import Engine
 
-    Message = Mapping[str, Any]
+    TemplateMessage = Mapping[str, Any]
 
 AHEAD_STEP = 128
 """Answers are read in calls of so many tokens: reading ahead may be stopped at any time, and what
 it has read is kept up to the last whole call."""
 IMAGE = "<|image_pad|>"
-"""What Qwen's template writes where a picture stands."""
+"""What Qwen's template writes where an image stands."""
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
     "+ '<|im_end|>' + '\n' }}{% endfor %}"
@@ -62,7 +67,7 @@ class Template:
             raise RunError(f"The model's chat template is broken: {error}.") from None
 
     def render(
-        self, messages: Sequence[Message], *, generate: bool = True, **values: object
+        self, messages: Sequence[TemplateMessage], *, generate: bool = True, **values: object
     ) -> str:
         """Write the messages out, with *generate* up to where the answer begins.
 
@@ -93,31 +98,37 @@ class PromptBuilder:
         messages: Sequence[Message],
         *,
         thinking: bool,
-        tools: Sequence[Mapping[str, Any]] | None = None,
-        pictures: Sequence[ImageChunk] = (),
+        tools: Sequence[Mapping[str, Any]] = (),
+        images: Mapping[str, ImageChunk] = MappingProxyType({}),
     ) -> Prompt:
         """Make the prompt whose continuation is the next answer.
 
         Args:
-            messages: `role` and `content`, and what else the template knows.
+            messages: The system prompt and all that is visible.
             thinking: Given to the template as `enable_thinking`.
             tools: Function descriptions, passed on to the template.
-            pictures: One for each place of a picture in the messages, in their order.
+            images: By key; a word stands in place of one that is not among them.
         """
         text = self._template.render(
-            messages, enable_thinking=thinking, tools=list(tools) if tools else None
+            [_for_template(message, images) for message in messages],
+            enable_thinking=thinking,
+            tools=list(tools) or None,
         )
-        left = iter(pictures)
-        pieces: list[Chunk] = []
+        left = (images[key] for one in messages for key in one.images if key in images)
+        chunks: list[Chunk] = []
         starts: list[int] = []
         for part, answer in self._parts(self._tokens(text)):
-            starts.append(len(pieces))
+            starts.append(len(chunks))
             step = min(AHEAD_STEP, self._engine.n_batch) if answer else self._engine.n_batch
-            pieces += self._cut(part, step, left)
-        open_thought = text.rstrip().endswith("<think>")
-        return Prompt(pieces=tuple(pieces), starts=tuple(starts), thinking=open_thought)
+            chunks += self._cut(part, step, left)
+        return Prompt(
+            chunks=tuple(chunks),
+            n_tokens=sum(chunk.n_tokens for chunk in chunks),
+            checkpoint_positions=frozenset((*starts[-1:], *starts[1:2])),
+            thinking=text.rstrip().endswith("<think>"),
+        )
 
-    def takes(self, tools: Sequence[Mapping[str, Any]]) -> bool:
+    def takes_tools(self, tools: Sequence[Mapping[str, Any]]) -> bool:
         """Tell whether the template writes tools out; some leave them away without a word."""
         question = [{"role": "user", "content": "x"}]
         with_them, without = (
@@ -127,7 +138,7 @@ class PromptBuilder:
         return with_them != without
 
     def _tokens(self, text: str) -> list[int]:
-        tokens, first = self._engine.tokens(text), self._engine.begins_with()
+        tokens, first = self._engine.tokens(text), self._engine.bos_id()
         return tokens if first is None or tokens[:1] == [first] else [first, *tokens]
 
     def _find_opening(self) -> tuple[list[int], int]:
@@ -159,19 +170,48 @@ class PromptBuilder:
                 begin, answer = cut, opens
         yield tokens[begin:], answer
 
-    def _cut(self, part: list[int], step: int, pictures: Iterator[ImageChunk]) -> Iterator[Chunk]:
-        """Cut a message into pieces of *step* tokens, and put its pictures in their places."""
+    def _cut(self, part: list[int], step: int, images: Iterator[ImageChunk]) -> Iterator[Chunk]:
+        """Cut a message into chunks of *step* tokens, and put its images in their places."""
         begin = 0
         for index, token in enumerate([*part, None]):
-            picture = None
+            image = None
             if token is not None and token == self._image:
-                picture = next(pictures, None)
-            if picture or token is None:
+                image = next(images, None)
+            if image or token is None:
                 for at in range(begin, index, step):
-                    yield TextChunk(tuple(part[at : min(at + step, index)]))
+                    tokens = tuple(part[at : min(at + step, index)])
+                    yield TextChunk(tokens, len(tokens), len(tokens))
                 begin = index + 1
-            if picture:
-                yield picture
+            if image:
+                yield image
+
+
+def _for_template(message: Message, images: Mapping[str, ImageChunk]) -> TemplateMessage:
+    """Give a message as chat templates take it: a word for each image that the model cannot see.
+
+    An answer that names </think> is given an empty thought: else the template takes what stands
+    before the name for one, and drops it.
+    """
+    shown = [{"type": "image", "image": key} for key in message.images if key in images]
+    gone = [PLACE] * (len(message.images) - len(shown))
+    text = "\n".join([*gone, message.content]) if gone else message.content
+    document: dict[str, Any] = {"role": message.role, "content": text}
+    if shown:
+        document["content"] = [*shown, {"type": "text", "text": text}]
+    if message.reasoning or (message.role == "assistant" and "</think>" in text):
+        document["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        document["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        document["tool_call_id"] = message.tool_call_id
+    return document
 
 
 def _tojson(value: object, indent: int | None = None) -> str:

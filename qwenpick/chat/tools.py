@@ -1,4 +1,4 @@
-"""Tool calls: Qwen's XML form, read back into OpenAI's form while it streams.
+"""Tool calls: Qwen's XML form, read back while it streams.
 
     <tool_call>
     <function=NAME>
@@ -19,15 +19,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
+from qwenpick.chat.messages import ToolCall
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-Tool = dict[str, Any]
-Call = dict[str, Any]
+    from qwenpick.chat.generation_config import Tool
 
 _OPEN = "<tool_call>"
 _CLOSE = "</tool_call>"
@@ -66,20 +66,7 @@ def read_tools(text: str) -> tuple[Tool, ...]:
     return tools
 
 
-def for_template(calls: Sequence[Call]) -> list[Call]:
-    """Give calls in the form that chat templates take: arguments as a table, not as text."""
-    return [
-        call | {"function": call["function"] | {"arguments": _arguments(call["function"])}}
-        for call in calls
-    ]
-
-
-def _arguments(function: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any JSON
-    given = function.get("arguments") or "{}"
-    return json.loads(given) if isinstance(given, str) else given
-
-
-class ToolReader(Struct):
+class ToolCallParser(Struct):
     """Takes an answer piece by piece, lets its text through, and keeps its calls.
 
     Args:
@@ -87,7 +74,7 @@ class ToolReader(Struct):
     """
 
     tools: Sequence[Tool] = ()
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ToolCall] = []
     _held: str = ""
 
     def feed(self, piece: str) -> str:
@@ -133,10 +120,7 @@ class ToolReader(Struct):
             key.strip(): _value(value, kinds.get(key.strip(), frozenset()))
             for key, value in _PARAMETER.findall(inside)
         }
-        function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
-        self.calls.append(
-            {"id": f"call_{len(self.calls)}", "type": "function"} | {"function": function}
-        )
+        self.calls.append(ToolCall(id=f"call_{len(self.calls)}", name=name, arguments=arguments))
         return ""
 
 

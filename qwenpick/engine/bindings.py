@@ -1,6 +1,6 @@
 """llama.cpp's library: found, its log taken; a model, a context, a chain of samplers made.
 
-The only file that imports llama_cpp. Import it late: it loads the library, 30 ms.
+The only file that imports llama_cpp. Importing it starts nothing; `start` loads the library, 30 ms.
 """
 
 from __future__ import annotations
@@ -10,14 +10,57 @@ import importlib.util
 import sys
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qwenpick.engine.log import Log
 from qwenpick.errors import EngineMissingError, RepackError, RunError
 from qwenpick.hardware.engine_build import version_in
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
+    from qwenpick.engine.arguments import Arguments
+
+Pointer: TypeAlias = Any
+"""A C pointer, or the library that gives them: ctypes has no types for mypy."""
+
+log = Log()
+AMX = "AMX"
+"""The buffer of weights for Intel's matrix instructions (ggml/src/ggml-cpu/amx/amx.cpp)."""
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE_BYTES = 4 * 2**20
+
+
+@cache
+def start() -> Pointer:
+    """Load llama.cpp's library, once in a process, and take its log.
+
+    Raises:
+        EngineMissingError: It is not installed, or does not load.
+    """
+    try:
+        lib = bindings("llama_cpp")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise EngineMissingError(
+            f"The engine is not installed ({error}).", hint="Install it: qwenpick engine install"
+        ) from None
+    take_log(lib)
+    lib.llama_backend_init()
+    _fix_mmap_threshold()
+    return lib
+
+
+@cache
+def _log_callback(lib: Pointer) -> Pointer:
+    return lib.llama_log_callback(log.take)
+
+
+def take_log(lib: Pointer) -> None:
+    """Have the log sent to `log`: again before a load, since llama_cpp.Llama takes it, too."""
+    lib.llama_log_set(_log_callback(lib), ctypes.c_void_p(0))
+
+
+def bindings(name: str) -> Pointer:
     """Import one of llama_cpp's low-level modules alone.
 
     Its package would import the class Llama with it, and numpy, jinja2 and diskcache: 0.1 s and
@@ -35,29 +78,6 @@ def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
             del sys.modules["llama_cpp"]
 
 
-try:
-    lib = bindings("llama_cpp")
-except (ImportError, OSError, RuntimeError) as _error:
-    raise EngineMissingError(
-        f"The engine is not installed here ({_error}).", hint="Type: qwenpick engine install"
-    ) from None
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from qwenpick.catalog.model import Sampling
-    from qwenpick.engine.arguments import Arguments
-
-log = Log()
-_log_callback = lib.llama_log_callback(log.take)
-lib.llama_log_set(_log_callback, ctypes.c_void_p(0))
-lib.llama_backend_init()
-AMX = "AMX"
-"""The buffer of weights for Intel's matrix instructions (ggml/src/ggml-cpu/amx/amx.cpp)."""
-_M_MMAP_THRESHOLD = -3  # malloc.h
-_LARGE_BYTES = 4 * 2**20
-
-
 def _fix_mmap_threshold() -> None:
     """Have the C library give large blocks back to the system when they are freed.
 
@@ -70,24 +90,22 @@ def _fix_mmap_threshold() -> None:
             mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
-_fix_mmap_threshold()
-
-
 @cache
 def version() -> str:
     """Give the version of the bindings; importlib.metadata would take 12 ms for it."""
-    return version_in(Path(lib.__file__).parent.parent) or "unknown"
+    return version_in(Path(start().__file__).parent.parent) or "unknown"
 
 
-def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None]) -> Any:  # noqa: ANN401 - a C pointer
+def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None]) -> Pointer:
     """Load a model's weights; *watch* is told which part is there, 0 to 1.
 
     Raises:
         RunError: llama.cpp refuses the file, or has no memory for it.
         RepackError: It has repacked the weights for AMX.
     """
+    lib = start()
     log.start()
-    lib.llama_log_set(_log_callback, ctypes.c_void_p(0))  # again: llama_cpp.Llama takes it
+    take_log(lib)
     stops: list[BaseException] = []
 
     @lib.llama_progress_callback  # type: ignore[untyped-decorator]
@@ -125,12 +143,13 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
     return model
 
 
-def make_context(model: Any, arguments: Arguments) -> Any:  # noqa: ANN401 - C pointers
+def make_context(model: Pointer, arguments: Arguments) -> Pointer:
     """Make a context of one sequence; the model is freed where that fails.
 
     Raises:
         RunError: llama.cpp has no memory for it.
     """
+    lib = start()
     params = lib.llama_context_default_params()
     params.n_ctx = arguments.n_ctx
     params.n_batch = arguments.n_batch
@@ -153,27 +172,7 @@ def make_context(model: Any, arguments: Arguments) -> Any:  # noqa: ANN401 - C p
     return context
 
 
-def make_chain(values: Sampling, seed: int | None) -> Any:  # noqa: ANN401 - a C pointer
-    """Make llama.cpp's own samplers, in its own order, for the caller to free.
-
-    At temperature 0 the largest is taken: top_k of 1 finds it in three quarters of the time that
-    the greedy sampler takes.
-    """
-    params = lib.llama_sampler_chain_default_params()
-    params.no_perf = True
-    chain = lib.llama_sampler_chain_init(params)
-    for sampler in (
-        lib.llama_sampler_init_top_k(1 if values.temperature <= 0 else values.top_k),
-        lib.llama_sampler_init_top_p(values.top_p, 1),
-        lib.llama_sampler_init_min_p(values.min_p, 1),
-        lib.llama_sampler_init_temp(values.temperature),
-        lib.llama_sampler_init_dist(lib.LLAMA_DEFAULT_SEED if seed is None else seed),
-    ):
-        lib.llama_sampler_chain_add(chain, sampler)
-    return chain
-
-
-def abort_callback() -> Any:  # noqa: ANN401 - a C function pointer
+def abort_callback(lib: Pointer) -> Pointer:
     """Make a callback of libc's strlen, which costs nothing: a Python one takes the GIL.
 
     Given a two-byte buffer it answers 0 while that is empty, and 1 once a byte stands in it.

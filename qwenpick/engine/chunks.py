@@ -1,49 +1,49 @@
-"""A prompt, as the pieces in which the engine reads it.
+"""A prompt, as the chunks in which the engine reads it.
 
-Each piece is one call of the engine. Pieces start at message boundaries and are cut at fixed
-steps from there, since reading the same tokens in other pieces changes the logits a little. Two
-prompts agree as far as their first pieces are equal.
+Each chunk is one call of the engine. Chunks start at message boundaries and are cut at fixed
+steps from there, since reading the same tokens in other chunks changes the logits a little. Two
+prompts agree as far as their first chunks are equal.
 
-A piece counts twice: `n_tokens` cells of the cache, and `n_pos` positions. They differ for a
-picture (its tokens share positions, M-RoPE), and for nothing else.
+A chunk counts twice: `n_tokens` cells of the cache, and `n_pos` positions. They differ for an
+image (its tokens share positions, M-RoPE), and for nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from qwenpick.engine.engine import Stop
 
 
 class TextChunk(Struct, frozen=True):
     """Tokens of text, read in one call."""
 
     tokens: tuple[int, ...]
-
-    @property
-    def n_tokens(self) -> int:
-        """Cells of the cache that it takes."""
-        return len(self.tokens)
-
-    @property
-    def n_pos(self) -> int:
-        """Positions that it takes."""
-        return len(self.tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class ImageChunk:
-    """A picture, read in one go by `reader`, which takes the position to start at."""
-
-    key: str
-    """What tells it from any other picture: a digest of its pixels."""
     n_tokens: int
     n_pos: int
-    reader: Callable[[int], None] = field(compare=False, repr=False)
+
+
+class ImageChunk(Struct, frozen=True, eq=False, kw_only=True):
+    """An image, read in one go by `reader`: from a position on, unless the stop is set."""
+
+    key: str
+    """What tells it from any other image: a digest of its pixels."""
+    n_tokens: int
+    n_pos: int
+    reader: Callable[[int, Stop | None], None]
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what is read, not who reads it."""
+        return isinstance(other, ImageChunk) and self.key == other.key
+
+    def __hash__(self) -> int:
+        """Hash as `__eq__` compares."""
+        return hash(self.key)
 
 
 Chunk: TypeAlias = TextChunk | ImageChunk
@@ -52,28 +52,10 @@ Chunk: TypeAlias = TextChunk | ImageChunk
 class Prompt(Struct, frozen=True, kw_only=True):
     """A whole prompt, and where checkpoints pay."""
 
-    pieces: tuple[Chunk, ...]
-    starts: tuple[int, ...] = ()
-    """Which piece each message starts with; the last is the answer that follows the question."""
+    chunks: tuple[Chunk, ...]
+    n_tokens: int
+    """All cells that it takes."""
+    checkpoint_positions: frozenset[int] = frozenset()
+    """After how many chunks a checkpoint stays: the system prompt, and the last question."""
     thinking: bool = False
     """Whether it ends inside an open thinking block."""
-
-    @property
-    def marks(self) -> set[int]:
-        """After how many pieces a checkpoint stays: the system prompt, and the last question."""
-        return {*self.starts[-1:], *self.starts[1:2]}
-
-    @property
-    def n_tokens(self) -> int:
-        """All cells that it takes."""
-        return sum(piece.n_tokens for piece in self.pieces)
-
-
-def common_prefix(one: Sequence[object], other: Sequence[object]) -> int:
-    """Count the first pieces, or tokens, in which two prompts agree."""
-    count = 0
-    for mine, theirs in zip(one, other, strict=False):
-        if mine != theirs:
-            break
-        count += 1
-    return count

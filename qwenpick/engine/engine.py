@@ -2,8 +2,8 @@
 
 It knows tokens, positions and states; it knows nothing about messages, templates or sampling.
 One context, one sequence, one user at a time: calls from several threads wait for each other, and
-`user` says whose the context's content is. `stop` may be called from a signal handler, too. Import
-it late, as `bindings.py`.
+`owner` says whose the context's content is. What is read can be stopped by the `Stop` that was
+handed over with it, and by closing the engine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from qwenpick.engine import bindings
-from qwenpick.engine.bindings import lib, log
+from qwenpick.engine.bindings import Pointer, log
 from qwenpick.engine.vocabulary import Vocabulary
 from qwenpick.errors import RunError
 
@@ -33,6 +33,27 @@ _ABORTED = 2  # what llama_decode returns after its abort callback said so (llam
 
 class StoppedError(Exception):
     """A call of the engine was stopped; the context must be restored before it is used."""
+
+
+class Stop:
+    """Ends one turn: what is read with it stops within about 20 ms, and nothing is read after it.
+
+    llama.cpp asks its abort callback at each node of the graph; that is libc's strlen, and the two
+    bytes here are its argument. `set` may be called from a signal handler and from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = ctypes.create_string_buffer(2)
+        self.address = ctypes.addressof(self._bytes)
+
+    def set(self) -> None:
+        """Ask for the end; it cannot be taken back."""
+        self._bytes[0] = b"\1"
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the end was asked for."""
+        return self._bytes[0] != b"\0"
 
 
 class Engine(Vocabulary):
@@ -55,25 +76,28 @@ class Engine(Vocabulary):
         self._context = bindings.make_context(self._model, arguments)
         self.buffers = log.buffers()
         """Bytes of each part that llama.cpp reported."""
+        lib = self._lib
         self._memory = lib.llama_get_memory(self._context)
         self._batch = lib.llama_batch_init(arguments.n_batch, 0, 1)
         for index in range(arguments.n_batch):
             self._batch.n_seq_id[index] = 1
             self._batch.seq_id[index][0] = _SEQUENCE
         self._lock = threading.RLock()
-        self._stop = ctypes.create_string_buffer(2)
-        self._callback = bindings.abort_callback()
-        lib.llama_set_abort_callback(self._context, self._callback, ctypes.addressof(self._stop))
+        self._callback = bindings.abort_callback(lib)
+        self._never = Stop()
+        self._stops: list[Stop] = []
+        """What ends the reading under way, and nothing else."""
+        self._obey(self._never)
         self.n_ctx: int = lib.llama_n_ctx(self._context)
         self.n_batch = arguments.n_batch
         self.recurrent = bool(
             lib.llama_model_is_hybrid(self._model) or lib.llama_model_is_recurrent(self._model)
         )
         """Whether the model keeps a state that can't be rolled back without a checkpoint."""
-        self.user: object = None
+        self.owner: object = None
         """Whose reading the context holds: anyone else has to begin with `clear`."""
         locks, handles = (self._lock, self._words), (self._batch, self._context, self._model)
-        self._free = weakref.finalize(self, _free, locks, self._stop, handles)
+        self._free = weakref.finalize(self, _free, lib, locks, self._stops, handles)
 
     def close(self) -> None:
         """Stop what is being read, and free the context and the model."""
@@ -88,26 +112,55 @@ class Engine(Vocabulary):
 
     # Reading
 
-    def read(self, tokens: Sequence[int], position: int, *, logits: bool) -> None:
-        """Read up to n_batch tokens, the first at *position*.
+    @contextmanager
+    def reading(self, stop: Stop | None) -> Iterator[None]:
+        """Have the context for oneself, with *stop* to end what is read in it.
 
         Raises:
-            StoppedError: `stop` was called.
-            RunError: llama.cpp can't: no room in the cache, or a state that does not fit.
+            StoppedError: *stop* is set already.
+            RunError: The engine was closed.
+        """
+        with self._lock:
+            self._check_open()
+            self._obey(stop or self._never)
+            if self._stops[0].is_set:
+                raise StoppedError
+            yield
+
+    def _obey(self, stop: Stop) -> None:
+        """Have llama.cpp look at *stop* from now on."""
+        if self._stops != [stop]:
+            self._stops[:] = [stop]
+            self._lib.llama_set_abort_callback(self._context, self._callback, stop.address)
+
+    def read(
+        self, tokens: Sequence[int], position: int, *, logits: bool, stop: Stop | None = None
+    ) -> None:
+        """Read up to n_batch tokens, the first at *position*.
+
+        Args:
+            tokens: What to read.
+            position: Where the first of them stands in the sequence.
+            logits: Whether those of the last token are wanted.
+            stop: Ends it from elsewhere.
+
+        Raises:
+            StoppedError: *stop* was set.
+            RunError: llama.cpp cannot: no room in the cache, or a state that does not fit.
         """
         batch = self._batch
-        with self.alone():
+        with self.reading(stop):
             for index, token in enumerate(tokens):
                 batch.token[index] = token
                 batch.pos[index] = position + index
                 batch.logits[index] = 0
             batch.n_tokens = len(tokens)
             batch.logits[len(tokens) - 1] = logits
-            self.check_read(lib.llama_decode(self._context, batch))
+            self.check_read(self._lib.llama_decode(self._context, batch))
 
     def check_read(self, code: int) -> None:
         """Turn what llama_decode returned into the errors of `read`."""
-        if self._stop.raw[0] or code == _ABORTED:
+        if code == _ABORTED or self._stops[0].is_set:
             raise StoppedError
         if code:
             raise RunError(
@@ -120,61 +173,54 @@ class Engine(Vocabulary):
         It is llama.cpp's own memory, so a sampler may write into it.
         """
         with self.alone():
-            row = lib.llama_get_logits_ith(self._context, -1)
+            row = self._lib.llama_get_logits_ith(self._context, -1)
         if not row:
             raise RunError("The engine gave no logits.", hint=log.last_error())
         floats = (ctypes.c_float * self.n_vocab).from_address(ctypes.addressof(row.contents))
         return memoryview(floats).cast("B").cast("f")
 
-    def draw(self, chain: Any) -> int:  # noqa: ANN401 - a C pointer
-        """Draw a token from the logits, which must be there, with one of `bindings.make_chain`."""
-        return int(lib.llama_sampler_sample(chain, self._context, -1))
-
-    def stop(self) -> None:
-        """Stop what is being read, within about 20 ms, and all that follows until `go_on`."""
-        self._stop[0] = b"\1"
-
-    def go_on(self) -> None:
-        """Allow reading again."""
-        self._stop[0] = b"\0"
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called and `go_on` was not."""
-        return self._stop.raw[0] != 0
+    def draw(self, chain: Pointer) -> int:
+        """Draw a token from the logits, which must be there, with a chain of samplers."""
+        with self.alone():
+            return int(self._lib.llama_sampler_sample(chain, self._context, -1))
 
     # The state
 
-    def end(self) -> int:
+    def n_past(self) -> int:
         """Give the position after the last one in the cache, 0 where it is empty."""
-        return int(lib.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
+        with self.alone():
+            return int(self._lib.llama_memory_seq_pos_max(self._memory, _SEQUENCE)) + 1
 
     def clear(self) -> None:
         """Forget everything that was read."""
         with self.alone():
-            lib.llama_memory_clear(self._memory, True)
+            self._lib.llama_memory_clear(self._memory, True)
 
-    def cut(self, position: int) -> bool:
+    def truncate(self, position: int) -> bool:
         """Forget all from *position* on; false where the model can't, and nothing is sure."""
         with self.alone():
-            done = bool(lib.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1))
-            return done and self.end() == position
+            done = bool(self._lib.llama_memory_seq_rm(self._memory, _SEQUENCE, position, -1))
+            return done and self.n_past() == position
 
     def state_bytes(self, *, whole: bool = False) -> int:
         """Give the bytes that `save_state` would take now."""
-        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-        return int(lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, flags))
+        with self.alone():
+            flags = self._state_flags(whole=whole)
+            return int(self._lib.llama_state_seq_get_size_ext(self._context, _SEQUENCE, flags))
+
+    def _state_flags(self, *, whole: bool) -> int:
+        return 0 if whole else int(self._lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY)
 
     def save_state(self, *, whole: bool = False, into: State | None = None) -> State:
         """Copy the recurrent state, or with *whole* the cache too; *into* is used if it is as long.
 
         Bytes that are written over cost no page faults.
         """
-        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        flags = self._state_flags(whole=whole)
         with self.alone():
             size = self.state_bytes(whole=whole)
             data = into if into is not None and len(into) == size else bytearray(size)
-            written = lib.llama_state_seq_get_data_ext(
+            written = self._lib.llama_state_seq_get_data_ext(
                 self._context, _bytes_at(data), size, _SEQUENCE, flags
             )
         return data if written == size else data[:written]
@@ -185,22 +231,27 @@ class Engine(Vocabulary):
         First the state, then the cut: the other way round stale cells stay. That both say yes
         is no proof, so the position is looked at.
         """
-        flags = 0 if whole else lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        flags = self._state_flags(whole=whole)
         with self.alone():
-            taken = lib.llama_state_seq_set_data_ext(
+            taken = self._lib.llama_state_seq_set_data_ext(
                 self._context, _bytes_at(data), len(data), _SEQUENCE, flags
             )
-            return bool(taken == len(data) and self.cut(position))
+            return bool(taken == len(data) and self.truncate(position))
 
     @property
-    def handles(self) -> tuple[Any, Any]:
-        """The model and the context, for the projector of pictures and nothing else."""
+    def handles(self) -> tuple[Pointer, Pointer]:
+        """The model and the context, for the projector of images and nothing else."""
         return self._model, self._context
 
 
-def _free(locks: tuple[Any, Any], stop: Any, handles: tuple[Any, Any, Any]) -> None:  # noqa: ANN401 - C pointers
+def _free(
+    lib: Pointer,
+    locks: tuple[Any, Any],
+    stops: list[Stop],
+    handles: tuple[Pointer, Pointer, Pointer],
+) -> None:
     """Free an engine's memory, once nothing is read with it: also when Python ends."""
-    stop[0] = b"\1"
+    stops[0].set()
     batch, context, model = handles
     with locks[0], locks[1]:
         lib.llama_batch_free(batch)
@@ -208,6 +259,6 @@ def _free(locks: tuple[Any, Any], stop: Any, handles: tuple[Any, Any, Any]) -> N
         lib.llama_model_free(model)
 
 
-def _bytes_at(data: State) -> Any:  # noqa: ANN401 - a C pointer
+def _bytes_at(data: State) -> Pointer:
     """Point to bytes that may be written over; ctypes refuses others."""
     return ctypes.byref(ctypes.c_uint8.from_buffer(data))

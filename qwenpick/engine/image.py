@@ -1,4 +1,4 @@
-"""A picture, from a file's bytes to pixels. The only file that imports Pillow: it costs 60 ms.
+"""An image, from a file's bytes to pixels. The only file that imports Pillow: it costs 60 ms.
 
 Pillow decodes, since llama.cpp reads no webp; it also turns a photograph the way its EXIF says.
 """
@@ -28,13 +28,13 @@ _VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".w
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _MOST_PIXELS = 100_000_000
 _LARGEST_FILE = 100 << 20
-"""Bytes: more than any picture of as many pixels as can be decoded here takes."""
-_HINT = "A picture is a jpeg, png, webp or gif."
+"""Bytes: more than any image of as many pixels as can be decoded here takes."""
+_HINT = "An image is a JPEG, PNG, WebP or GIF file."
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded picture.
+class DecodedImage:
+    """A decoded image.
 
     Args:
         pixels: Shape (height, width, 3), RGB.
@@ -58,11 +58,11 @@ class Picture:
         return file.getvalue()
 
 
-def read(path: Path, *, tokens: int = TOKENS_A_PICTURE) -> Picture:
-    """Read a picture's file, scaled down where it would take more than *tokens*.
+def read(path: Path, *, tokens: int = TOKENS_A_PICTURE) -> DecodedImage:
+    """Read an image file, scaled down where it would take more than *tokens*.
 
     Raises:
-        UsageError: It is not there, is no jpeg, png, webp or gif, or is a video.
+        UsageError: It is not there, is not a JPEG, PNG, WebP or GIF, or is a video.
     """
     if path.suffix.casefold() in _VIDEOS:
         raise _video(path.name)
@@ -70,19 +70,19 @@ def read(path: Path, *, tokens: int = TOKENS_A_PICTURE) -> Picture:
         with path.open("rb") as file:
             data = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise UsageError(f"{path} is not there.", hint="Check its name.") from None
+        raise UsageError(f"There is no file {path}.", hint="Check its name.") from None
     except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}.", hint=_HINT) from None
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", hint=_HINT) from None
     if len(data) > _LARGEST_FILE:
-        raise UsageError(f"{path} is too large for a picture.", hint=_HINT)
+        raise UsageError(f"{path} is too large for an image.", hint=_HINT)
     return decode(data, str(path), tokens=tokens)
 
 
-def decode(data: bytes, name: str, *, tokens: int = TOKENS_A_PICTURE) -> Picture:
-    """Decode a picture, scaled down where it would take more than *tokens*.
+def decode(data: bytes, name: str, *, tokens: int = TOKENS_A_PICTURE) -> DecodedImage:
+    """Decode an image, scaled down where it would take more than *tokens*.
 
     Raises:
-        UsageError: It is no jpeg, png, webp or gif, or a video, by its own bytes.
+        UsageError: It is not a JPEG, PNG, WebP or GIF, or a video, by its own bytes.
     """
     if _is_video(data):
         raise _video(name)
@@ -90,7 +90,7 @@ def decode(data: bytes, name: str, *, tokens: int = TOKENS_A_PICTURE) -> Picture
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             return _scaled(file, name, tokens)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        raise UsageError(f"{name} is no whole picture.", hint=_HINT) from None
+        raise UsageError(f"{name} is not a whole image.", hint=_HINT) from None
 
 
 def _is_video(data: bytes) -> bool:
@@ -106,17 +106,17 @@ def _is_video(data: bytes) -> bool:
 
 def _video(name: str) -> UsageError:
     return UsageError(
-        f"{name} is a video, and the engine reads pictures only.",
-        hint="The models themselves could: docs/claims.md. Take a picture out of it.",
+        f"{name} is a video, and the engine reads images only.",
+        hint="The models themselves could: docs/claims.md. Extract a frame first.",
     )
 
 
-def _scaled(file: Image.Image, name: str, tokens: int) -> Picture:
+def _scaled(file: Image.Image, name: str, tokens: int) -> DecodedImage:
     """Decode the first frame, and bring it down to its tokens."""
     width, height = file.size
     if width * height > _MOST_PIXELS:
         raise UsageError(
-            f"{name} has {width:,} x {height:,} pixels, more than can be decoded here.",
+            f"{name} has {width:,} x {height:,} pixels, more than can be decoded.",
             hint="Make it smaller first.",
         )
     notes = ["its first frame"] if getattr(file, "is_animated", False) else []
@@ -127,7 +127,7 @@ def _scaled(file: Image.Image, name: str, tokens: int) -> Picture:
     if width * height > room:
         notes.append(f"scaled from {width} x {height} to {size[0]} x {size[1]} pixels")
         image = image.resize(size, Image.Resampling.BICUBIC)
-    return Picture(np.asarray(image, np.uint8), "; ".join(notes))
+    return DecodedImage(np.asarray(image, np.uint8), "; ".join(notes))
 
 
 def _within(size: tuple[int, int], room: int) -> tuple[int, int]:

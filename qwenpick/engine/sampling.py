@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from qwenpick.catalog.model import Sampling
-from qwenpick.engine import bindings
+from qwenpick.engine.bindings import Pointer, start
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ class Sampler:
         self._engine = engine
         self._penalty = values.presence_penalty
         number = None if seed is None else zlib.crc32(repr(seed).encode()) >> 1
-        self._chain = bindings.make_chain(values, number)
-        weakref.finalize(self, bindings.lib.llama_sampler_free, self._chain)
+        lib = start()
+        self._chain = _make_chain(lib, values, number)
+        weakref.finalize(self, lib.llama_sampler_free, self._chain)
         self._mask = mask
         self._seen: set[int] = set()
 
@@ -91,13 +92,33 @@ class Sampler:
         return token
 
 
+def _make_chain(lib: Pointer, values: Sampling, seed: int | None) -> Pointer:
+    """Make llama.cpp's own samplers, in its own order, for the caller to free.
+
+    At temperature 0 the largest is taken: top_k of 1 finds it in three quarters of the time that
+    the greedy sampler takes.
+    """
+    params = lib.llama_sampler_chain_default_params()
+    params.no_perf = True
+    chain = lib.llama_sampler_chain_init(params)
+    for sampler in (
+        lib.llama_sampler_init_top_k(1 if values.temperature <= 0 else values.top_k),
+        lib.llama_sampler_init_top_p(values.top_p, 1),
+        lib.llama_sampler_init_min_p(values.min_p, 1),
+        lib.llama_sampler_init_temp(values.temperature),
+        lib.llama_sampler_init_dist(lib.LLAMA_DEFAULT_SEED if seed is None else seed),
+    ):
+        lib.llama_sampler_chain_add(chain, sampler)
+    return chain
+
+
 def values_for(
     model: Model | None,
     metadata: Mapping[str, object],
     *,
     thinking: bool,
     mode: str = "general",
-    pictures: bool = False,
+    images: bool = False,
 ) -> Sampling:
     """Give a model's own sampling values for a mode.
 
@@ -106,7 +127,7 @@ def values_for(
         metadata: The file's header: `general.sampling.*` is used for any other file.
         thinking: Whether it thinks.
         mode: general or coding.
-        pictures: Whether the conversation has any.
+        images: Whether the conversation has any.
 
     Returns:
         The catalogue's row of the mode, else of thinking or no_thinking; the file's own values;
@@ -114,7 +135,7 @@ def values_for(
     """
     if model:
         base = "thinking" if thinking else "no_thinking"
-        wanted = [f"{base}_vision"] if pictures else []
+        wanted = [f"{base}_vision"] if images else []
         wanted += [f"{base}_{mode}", base]
         return next((model.sampling[name] for name in wanted if name in model.sampling), GREEDY)
     own = {

@@ -6,7 +6,7 @@ import ctypes
 import threading
 from typing import TYPE_CHECKING, Any
 
-from qwenpick.engine.bindings import lib, log
+from qwenpick.engine.bindings import Pointer, log, start
 from qwenpick.errors import RunError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Vocabulary:
     _free: weakref.finalize[Any, Any]
     """Frees the model and all that the engine made of it: the engine's to set."""
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 - a C pointer
+    def __init__(self, model: Pointer) -> None:
+        self._lib = lib = start()
         self._model = model
         self._vocab = lib.llama_model_get_vocab(model)
         self._words = threading.Lock()
@@ -40,12 +41,14 @@ class Vocabulary:
         """Turn text into tokens; with *special*, control tokens written out are read as such."""
         data = text.encode()
         room = len(data) + 8
-        tokens = (lib.llama_token * room)()
+        tokens = (self._lib.llama_token * room)()
         with self._words:
             self._check_open()
-            count = lib.llama_tokenize(self._vocab, data, len(data), tokens, room, False, special)
+            count = self._lib.llama_tokenize(
+                self._vocab, data, len(data), tokens, room, False, special
+            )
         if count < 0:
-            raise RunError("The engine can't turn this text into tokens.", hint=log.last_error())
+            raise RunError("The engine cannot turn this text into tokens.", hint=log.last_error())
         return list(tokens[:count])
 
     def text(self, token: int, *, special: bool = False) -> bytes:
@@ -63,35 +66,35 @@ class Vocabulary:
     def _piece(self, token: int, *, special: bool) -> bytes:
         """Give a token's bytes; the caller has the lock, since all share a buffer."""
         vocab, room = self._vocab, len(self._buffer)
-        count = lib.llama_token_to_piece(vocab, token, self._buffer, room, 0, special)
+        count = self._lib.llama_token_to_piece(vocab, token, self._buffer, room, 0, special)
         if count < 0:
             self._buffer = ctypes.create_string_buffer(-count)
             return self._piece(token, special=special)
         return ctypes.string_at(self._buffer, count)
 
-    def ends(self, token: int) -> bool:
+    def is_eog(self, token: int) -> bool:
         """Whether a token ends the answer."""
         with self._words:
             self._check_open()
-            return bool(lib.llama_vocab_is_eog(self._vocab, token))
+            return bool(self._lib.llama_vocab_is_eog(self._vocab, token))
 
-    def begins_with(self) -> int | None:
+    def bos_id(self) -> int | None:
         """Give the token that every text must begin with, None where the model wants none."""
         with self._words:
             self._check_open()
-            wanted = lib.llama_vocab_get_add_bos(self._vocab)
-            return int(lib.llama_vocab_bos(self._vocab)) if wanted else None
+            wanted = self._lib.llama_vocab_get_add_bos(self._vocab)
+            return int(self._lib.llama_vocab_bos(self._vocab)) if wanted else None
 
     def special_text(self, name: str) -> str:
         """Give the text of the token `bos` or `eos`, empty where the model has none."""
         with self._words:
             self._check_open()
-            token = {"bos": lib.llama_vocab_bos, "eos": lib.llama_vocab_eos}[name](self._vocab)
+            token = getattr(self._lib, f"llama_vocab_{name}")(self._vocab)
         return self.text(token, special=True).decode(errors="replace") if token >= 0 else ""
 
     def chat_template(self) -> str | None:
         """Give the chat template of the file, None where it has none."""
         with self._words:
             self._check_open()
-            template = lib.llama_model_chat_template(self._model, None)
+            template = self._lib.llama_model_chat_template(self._model, None)
         return template.decode() if template else None
