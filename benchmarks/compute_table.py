@@ -33,7 +33,7 @@ from qwenpick.catalog.model import ComputeBuffer, ComputeTable
 from qwenpick.engine.arguments import arguments
 from qwenpick.engine.dry_load import compute_buffers
 from qwenpick.engine.engine import Engine
-from qwenpick.engine.image import Picture
+from qwenpick.engine.image import DecodedImage
 from qwenpick.engine.vision import Projector
 from qwenpick.pick.request import KV_TYPES, UBATCHES, KvType, Settings
 
@@ -94,8 +94,8 @@ def encoding(model: Model, folder: Path) -> int:
     reported = []
     for side in SIDES:
         sees = Projector(engine, file, threads=2)
-        picture = Picture(np.zeros((side, side, 3), np.uint8), "")
-        sees.piece(picture).reader(0)
+        image = DecodedImage(np.zeros((side, side, 3), np.uint8), "")
+        sees.chunk(image).reader(0, None)
         reported.append(sees.compute_bytes)
         sees.close()
         engine.clear()

@@ -9,23 +9,29 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from msgspec import convert, to_builtins
 from msgspec.structs import replace
 
 from qwenpick.app import state
-from qwenpick.chat.conversation import Conversation
+from qwenpick.chat.chat_model import ChatModel
 from qwenpick.chat.events import Answer, Finished, Reading
-from qwenpick.chat.generation import Limits
 from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.chat.messages import Message
 from qwenpick.cli.interrupt import stopping
 from qwenpick.engine.arguments import arguments
-from qwenpick.engine.bindings import lib
+from qwenpick.engine.bindings import start
 from qwenpick.engine.dry_load import compute_buffers
-from qwenpick.engine.engine import Engine
+from qwenpick.engine.engine import Engine, Stop
 from qwenpick.pick.memory import FileFacts, checkpoint_bytes, memory_sum, predicted_peak
 from qwenpick.pick.request import Settings, ubatches
 from qwenpick.pull.gguf.model_file import read_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qwenpick.chat.events import Event
 
 OWNER = state.Owner(model="bench", engine_version="", kv_type="f16")
 
@@ -39,29 +45,37 @@ class Ours:
         self.settings = Settings(context=context, threads=threads, repack=repack, ubatch=batch)
         self.state_bytes = checkpoint_bytes(read_model(self.path).architecture)
         self.engine = Engine(self.path, arguments(self.settings))
-        self.talk: Any = None
+        self.config = GenerationConfig(sampling={"temperature": 0.0}, guard=False)
+        self.messages: list[Message] = []
+        self.model = ChatModel(self.engine, ModelInfo())
+        self.stop = Stop()
         self.reset()
 
     def reset(self, checkpoints: int = 4) -> dict[str, Any]:
-        if self.talk:
-            self.talk.close()
+        self.model.close()
         self.engine.clear()
-        manner = GenerationConfig(overrides={"temperature": 0.0})
         budget = checkpoints * self.state_bytes
-        self.talk = Conversation(self.engine, ModelInfo(), manner, budget=budget)
+        self.model = ChatModel(self.engine, ModelInfo(), checkpoint_bytes=budget)
+        self.messages = []
         return {}
+
+    def send(self, text: str, **changes: object) -> Iterator[Event]:
+        """Have the conversation answered, with *text* behind it."""
+        self.stop = Stop()
+        self.config = replace(self.config, **changes)
+        self.messages = [*self.messages, Message(role="user", content=text)]
+        return self.model.answer(self.messages, self.config, stop=self.stop)
 
     def turn(self, text: str, kept: str, *, answer: int, think: int, wait: float) -> dict[str, Any]:
         time.sleep(wait)
-        manner = self.talk.manner
-        manner.thinking = think > 0
-        manner.limits = Limits(max_tokens=think + answer, think_budget=think or None, guard=False)
-        *_, last = self.talk.say(text)
+        budget = think or None
+        *_, last = self.send(
+            text, thinking=think > 0, max_tokens=think + answer, think_budget=budget
+        )
         assert isinstance(last, Finished)
         turn = last.turn
-        self.talk.ahead.stop()
-        self.talk.messages[-1]["content"] = kept
-        self.talk.read_ahead()
+        self.messages.append(Message(role="assistant", content=kept, reasoning=turn.thinking))
+        self.model.prefill_ahead(self.messages, self.config)
         return {
             "first": turn.first_token_seconds,
             "decode": turn.decode_rate,
@@ -89,27 +103,29 @@ class Ours:
             self.settings,
             checkpoints=checkpoints * self.state_bytes,
         )
-        self.talk.ahead.stop()
-        return {"bytes": predicted_peak(total, self.settings, read=self.talk.reader.n_tokens)}
+        self.model.stop_prefill()
+        return {"bytes": predicted_peak(total, self.settings, read=self.model.n_tokens)}
 
     def save(self, path: str) -> dict[str, Any]:
-        self.talk.ahead.wait()
-        self.talk.close()
-        state.save(self.talk.reader, Path(path), OWNER)
-        return {"bytes": Path(path).stat().st_size, "messages": self.talk.messages}
+        self.model.wait_prefill()
+        self.model.close()
+        state.save(self.model.prefix_cache, Path(path), OWNER)
+        messages = [to_builtins(one) for one in self.messages]
+        return {"bytes": Path(path).stat().st_size, "messages": messages}
 
     def resume(self, path: str, messages: list[dict[str, Any]], text: str) -> dict[str, Any]:
         started = time.perf_counter()
-        assert state.load(self.talk.reader, Path(path), OWNER) is None
-        self.talk.messages = messages
+        assert state.load(self.model.prefix_cache, Path(path), OWNER) is None
+        self.messages = convert(messages, list[Message])
         seconds = time.perf_counter() - started
         return {"first": seconds + self.turn(text, "", answer=1, think=0, wait=0)["first"]}
 
     def bare(self, count: int) -> dict[str, Any]:
         """Decode in a plain loop of llama_decode and llama.cpp's greedy sampler."""
-        self.talk.close()
-        self.talk.reader.fit()
-        position = self.talk.reader.position
+        self.model.close()
+        self.model.prefix_cache.rewind()
+        position = self.model.prefix_cache.position
+        lib = start()
         context: Any = self.engine.handles[1]
         sampler = lib.llama_sampler_init_greedy()
         batch = lib.llama_batch_init(1, 0, 1)
@@ -123,7 +139,7 @@ class Ours:
             times.append(time.perf_counter())
         lib.llama_batch_free(batch)
         lib.llama_sampler_free(sampler)
-        self.talk.reader.forget()
+        self.model.prefix_cache.forget()
         return {"decode": (count - 1) / (times[-1] - times[0])}
 
     def interrupt(self, text: str, after: float, *, answering: bool) -> dict[str, Any]:
@@ -131,7 +147,6 @@ class Ours:
 
         With *answering* they are counted from the first piece of the answer.
         """
-        self.talk.manner.limits = replace(self.talk.manner.limits, max_tokens=None)
         sent: list[float] = []
 
         def send() -> None:
@@ -139,8 +154,9 @@ class Ours:
             os.kill(os.getpid(), signal.SIGINT)
 
         timer = threading.Timer(after, send)
-        with stopping(self.talk.stop):
-            for event in self.talk.say(text):
+        events = self.send(text, max_tokens=None)
+        with stopping(self.stop.set):
+            for event in events:
                 if isinstance(event, Answer if answering else Reading) and not timer.ident:
                     timer.start()
                 if isinstance(event, Finished):
@@ -151,12 +167,12 @@ class Ours:
 
     def stop_ahead(self, text: str, after: float) -> dict[str, Any]:
         """Stop the reading of a long answer, as a new message does; how long does it take?"""
-        self.talk.messages = [
-            {"role": "user", "content": "Say something long."},
-            {"role": "assistant", "content": text},
+        self.messages = [
+            Message(role="user", content="Say something long."),
+            Message(role="assistant", content=text),
         ]
-        self.talk.read_ahead()
-        busy = not self.talk.ahead.wait(after)
+        self.model.prefill_ahead(self.messages, self.config)
+        busy = not self.model.wait_prefill(after)
         started = time.perf_counter()
-        self.talk.ahead.stop()
+        self.model.stop_prefill()
         return {"seconds": time.perf_counter() - started, "busy": busy}

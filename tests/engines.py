@@ -6,17 +6,24 @@ import tempfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import shapes
 
-from qwenpick.chat.conversation import Conversation
-from qwenpick.chat.generation import Limits
+from qwenpick.chat.chat_model import ChatModel
+from qwenpick.chat.events import Finished
 from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.chat.messages import Message
 from qwenpick.engine.arguments import arguments
-from qwenpick.engine.engine import Engine
+from qwenpick.engine.engine import Engine, Stop
 from qwenpick.pick.memory import checkpoint_bytes
 from qwenpick.pick.profile import CHECKPOINTS
 from qwenpick.pick.request import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qwenpick.chat.events import Event, Turn
 
 GREEDY = {"temperature": 0.0}
 BUDGET = CHECKPOINTS * checkpoint_bytes(shapes.TINY)
@@ -43,11 +50,53 @@ def engine(path: Path, context: int = 2048, **settings: object) -> Engine:
     return Engine(path, arguments(Settings(context=context, threads=1, **settings)))  # type: ignore[arg-type]
 
 
+class Talk:
+    """A conversation for tests: messages, a config, and the model that answers them."""
+
+    def __init__(self, model: ChatModel, config: GenerationConfig, *, ahead: bool) -> None:
+        self.model, self.config, self.ahead = model, config, ahead
+        self.messages: list[Message] = []
+        self.first_visible = self.attempt = 0
+        self.stop = Stop()
+        self.last: Turn | None = None
+
+    def send(self, text: str) -> Iterator[Event]:
+        """Say something."""
+        yield from self.turn([*self.messages, Message(role="user", content=text)])
+
+    def turn(self, messages: list[Message], attempt: int = 0) -> Iterator[Event]:
+        """Have messages answered; they are kept once the turn has finished."""
+        self.stop = Stop()
+        for event in self.model.answer(
+            messages,
+            self.config,
+            first_visible=self.first_visible,
+            attempt=attempt,
+            stop=self.stop,
+        ):
+            if isinstance(event, Finished):
+                self.last, self.first_visible = event.turn, event.first_visible
+                if event.message:
+                    self.messages = [*messages, event.message]
+                self.prefill_ahead()
+            yield event
+
+    def prefill_ahead(self) -> None:
+        """Read ahead, where that is wanted."""
+        if self.ahead:
+            self.model.prefill_ahead(self.messages, self.config, first_visible=self.first_visible)
+
+
 def conversation(
-    of: Engine, *, max_tokens: int = 12, reuse: bool = True, budget: int = BUDGET, **manner: object
-) -> Conversation:
+    of: Engine,
+    *,
+    max_tokens: int = 12,
+    reuse: bool = True,
+    budget: int = BUDGET,
+    ahead: bool = True,
+    **config: object,
+) -> Talk:
     """Begin a greedy conversation on an engine that is emptied first."""
     of.clear()
-    limits = Limits(max_tokens=max_tokens, guard=False)
-    how = GenerationConfig(limits=limits, overrides=GREEDY, **manner)  # type: ignore[arg-type]
-    return Conversation(of, ModelInfo(), how, budget=budget, reuse=reuse)
+    how = GenerationConfig(max_tokens=max_tokens, guard=False, sampling=GREEDY, **config)  # type: ignore[arg-type]
+    return Talk(ChatModel(of, ModelInfo(), checkpoint_bytes=budget, reuse=reuse), how, ahead=ahead)

@@ -21,7 +21,8 @@ from turn_rows import QUESTIONS
 from qwenpick.catalog.model import Sampling
 from qwenpick.chat.events import Answer, Notice, Thinking
 from qwenpick.chat.generation import ReasoningParser, RepetitionDetector
-from qwenpick.chat.prefix_cache import Checkpoints
+from qwenpick.chat.messages import Message, ToolCall
+from qwenpick.chat.prefix_cache import Checkpoints, common_prefix
 from qwenpick.engine import sampling
 from qwenpick.errors import RunError
 from qwenpick.pick.profile import CHECKPOINTS
@@ -29,6 +30,12 @@ from qwenpick.pick.profile import CHECKPOINTS
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+LONG = [
+    Message(role="user", content="Say something long."),
+    Message(role="assistant", content="The sun " * 1200),
+]
 
 
 def drawing(values: Sampling, *logits: float, **named: object) -> Callable[[], int]:
@@ -150,19 +157,19 @@ def test_as_many_checkpoints_are_kept_as_the_sum_counts() -> None:
 
 def test_a_stopped_reading_goes_on_where_it_was() -> None:
     engine = engines.engine(engines.tiny(), 8192)
-    talk = engines.conversation(engine, read_ahead=False)
-    for index, _ in enumerate(talk.say("The sun " * 1200)):
+    talk = engines.conversation(engine, ahead=False)
+    for index, _ in enumerate(talk.send("The sun " * 1200)):
         if index == 6:
-            talk.stop()
-    *_, last = talk.say("The sun " * 1200)
+            talk.stop.set()
+    *_, last = talk.send("The sun " * 1200)
     assert last.turn.cached_tokens >= 2048
 
 
 def test_thinking_counts_its_tokens_though_a_piece_may_be_of_several() -> None:
     engine = engines.engine(engines.tiny())
     talk = engines.conversation(engine, max_tokens=40, thinking=True)
-    events = list(talk.say("Why is the sky blue?"))
-    talk.close()
+    events = list(talk.send("Why is the sky blue?"))
+    talk.model.close()
     engine.close()
     thoughts = [event for event in events if isinstance(event, Thinking)]
     turn = talk.last
@@ -176,16 +183,13 @@ def test_an_engine_may_be_closed_at_any_moment() -> None:
     for delay in (0, 0.01, 0.1):
         engine = engines.engine(engines.tiny(), 8192)
         talk = engines.conversation(engine)
-        talk.messages = [
-            {"role": "user", "content": "Say something long."},
-            {"role": "assistant", "content": "The sun " * 1200},
-        ]
-        talk.read_ahead()
-        talk.ahead.wait(delay)
+        talk.messages = LONG
+        talk.prefill_ahead()
+        talk.model.wait_prefill(delay)
         engine.close()
-        assert talk.ahead.wait(5)
+        assert talk.model.wait_prefill(5)
         with pytest.raises(RunError, match="closed"):
-            list(talk.say("What?"))
+            list(talk.send("What?"))
 
 
 def test_python_may_end_while_it_reads_ahead() -> None:
@@ -195,10 +199,10 @@ def test_python_may_end_while_it_reads_ahead() -> None:
         import engines
         talk = engines.conversation(engines.engine(engines.tiny(), 8192))
         talk.messages = [
-            {"role": "user", "content": "Say something long."},
-            {"role": "assistant", "content": "The sun " * 1200},
+            engines.Message(role="user", content="Say something long."),
+            engines.Message(role="assistant", content="The sun " * 1200),
         ]
-        talk.read_ahead()
+        talk.prefill_ahead()
     """
     done = subprocess.run([sys.executable, "-c", script, *sys.path], check=False)
     assert done.returncode == 0
@@ -208,28 +212,28 @@ def test_two_conversations_may_take_turns_with_one_engine() -> None:
     texts = ("Why is the sky blue?", "And the sea?", "Thank you.")
     engine = engines.engine(engines.tiny())
     alone = engines.conversation(engine)
-    wanted = [list(alone.say(text))[-1].turn.reply for text in texts]
+    wanted = [list(alone.send(text))[-1].turn.reply for text in texts]
     both = [engines.conversation(engine) for _ in range(2)]
     for text, answer in zip(texts, wanted, strict=True):
         for talk in both:
-            assert list(talk.say(text))[-1].turn.reply == answer
-    both[0].read_ahead()  # takes the engine from the other one
-    assert both[0].ahead.wait(5)
-    assert engine.user is both[0].reader
-    assert engine.end() == both[0].reader.position > 0
+            assert list(talk.send(text))[-1].turn.reply == answer
+    both[0].prefill_ahead()  # takes the engine from the other one
+    assert both[0].model.wait_prefill(5)
+    assert engine.owner is both[0].model.prefix_cache
+    assert engine.n_past() == both[0].model.prefix_cache.position > 0
     for talk in (alone, *both):
-        talk.close()
+        talk.model.close()
 
 
 def test_what_a_full_window_leaves_is_read_ahead() -> None:
     talk = engines.conversation(engines.engine(engines.tiny(), 512))
     left = []
     for number in range(30):
-        talk.ahead.wait()
-        *others, last = talk.say(f"{number}?")
+        talk.model.wait_prefill()
+        *others, last = talk.send(f"{number}?")
         if any(isinstance(event, Notice) for event in others):
             left.append(last.turn.prompt_tokens - last.turn.cached_tokens)
-    talk.close()
+    talk.model.close()
     assert min(left) < 64  # all but those that only the new message makes too long
 
 
@@ -239,4 +243,72 @@ def test_a_large_vocabulary_writes_a_turn_in_as_many_tokens_as_qwens(tmp_path: P
     engine = engines.engine(shapes.write(tmp_path / "words.gguf", shape), context=256)
     frame = "<|im_start|>user\nx<|im_end|>\n"
     assert [len(engine.tokens(text)) for text in (*QUESTIONS, frame)] == [8, 8, 9, 5, 8, 6]
+    engine.close()
+
+
+def test_one_chats_stop_ends_its_own_turn_alone() -> None:
+    engine = engines.engine(engines.tiny())
+    one, other = (engines.conversation(engine, ahead=False) for _ in range(2))
+    list(one.send("Why is the sky blue?"))
+    one.stop.set()  # after its turn: nothing is left to stop
+    *_, last = other.send("And the sea?")
+    assert last.turn.finish == "length"
+    *_, last = one.send("And the sea?")
+    assert last.turn.finish == "length"
+    engine.close()
+
+
+def test_a_stop_before_the_turn_ends_it_and_changes_nothing() -> None:
+    engine = engines.engine(engines.tiny())
+    talk = engines.conversation(engine, ahead=False)
+    list(talk.send("Why is the sky blue?"))
+    before, stop = list(talk.messages), engines.Stop()
+    stop.set()
+    asked = [*before, Message(role="user", content="And the sea?")]
+    *_, last = talk.model.answer(asked, talk.config, stop=stop)
+    assert (last.turn.finish, last.turn.completion_tokens, last.message) == ("interrupted", 0, None)
+    *_, last = talk.send("And the sea?")
+    assert last.turn.finish == "length"
+    engine.close()
+
+
+def test_what_is_read_ahead_after_a_tool_call_is_what_a_result_begins_with() -> None:
+    engine = engines.engine(engines.tiny())
+    model = engines.conversation(engine).model
+    call = ToolCall(id="call_0", name="now", arguments={})
+    asked = [
+        Message(role="user", content="What time is it? " * 20),
+        Message(role="assistant", tool_calls=(call,)),
+    ]
+    config = engines.GenerationConfig(max_tokens=4, sampling=engines.GREEDY)
+    model.prefill_ahead(asked, config, next_role="tool")
+    assert model.wait_prefill(30)
+    ahead = list(model.prefix_cache.content)
+    result = Message(role="tool", content="12:00", tool_call_id="call_0")
+    *_, last = model.answer([*asked, result], config)
+    assert common_prefix(ahead, model.prefix_cache.content) == len(ahead)
+    assert last.turn.cached_tokens == sum(chunk.n_tokens for chunk in ahead) > 100
+    engine.close()
+
+
+def test_a_long_history_is_cut_by_bisection(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engines.engine(engines.tiny(), 1024)
+    talk = engines.conversation(engine, ahead=False)
+    made = 0
+    builder = talk.model._builder  # noqa: SLF001 - counting what it makes is the point
+    prompt = builder.prompt
+
+    def counted(*given: object, **named: object) -> object:
+        nonlocal made
+        made += 1
+        return prompt(*given, **named)
+
+    monkeypatch.setattr(builder, "prompt", counted)
+    for number in range(500):
+        talk.messages.append(Message(role="user", content=f"What is {number} and {number}?"))
+        talk.messages.append(Message(role="assistant", content=f"It is {2 * number}."))
+    *_, last = talk.send("And now?")
+    assert made <= 12  # 2^9 turns, and the two ends
+    assert 256 < last.turn.prompt_tokens <= 512
+    assert last.first_visible % 2 == 0
     engine.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -13,14 +12,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from msgspec.structs import replace
 
 from qwenpick.app import state
 from qwenpick.chat.events import Answer, Finished, Reading, Thinking, Turn
+from qwenpick.chat.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.chat.conversation import Conversation
     from qwenpick.chat.events import Event
     from qwenpick.engine.engine import Engine
 
@@ -57,77 +57,76 @@ class Talk(RuleBasedStateMachine):
         super().__init__()
         self.engine, self.other = _pair(self.path, self.context)
         self.mine = engines.conversation(self.engine)
-        self.mine.system = "You are a helpful assistant."
+        self.mine.messages = [Message(role="system", content="You are a helpful assistant.")]
         self.folder = tempfile.TemporaryDirectory()
 
     def teardown(self) -> None:
-        self.mine.close()
-        assert self.mine.reader.checkpoints.bytes <= engines.BUDGET
+        self.mine.model.close()
+        assert self.mine.model.prefix_cache.checkpoints.bytes <= engines.BUDGET
         self.folder.cleanup()
 
-    def _compare(self, turn: Turn, before: Conversation) -> None:
-        plain = engines.conversation(self.other, reuse=False, read_ahead=False)
-        plain.system = before.system
-        plain.manner.thinking = before.manner.thinking
-        plain.messages, plain.window = before.messages[:-1], before.window
-        again = _last(plain.say(before.messages[-1]["content"]))
+    def _ask(self, messages: list[Message]) -> None:
+        """Have messages answered, and compare with a model that reads them from the beginning."""
+        visible = self.mine.first_visible
+        turn = _last(self.mine.turn(messages))
+        plain = engines.conversation(self.other, reuse=False, ahead=False)
+        plain.config, plain.first_visible = self.mine.config, visible
+        again = _last(plain.turn(messages))
         assert (again.reply, again.thinking) == (turn.reply, turn.thinking)
         assert again.prompt_tokens == turn.prompt_tokens
 
-    def _before(self) -> Conversation:
-        last = self.mine.messages[-1]["role"] == "assistant"
-        frozen = copy.copy(self.mine)
-        frozen.messages = copy.deepcopy(self.mine.messages[: -1 if last else None])
-        frozen.manner = copy.copy(self.mine.manner)
-        return frozen
+    def _last_question(self) -> int:
+        return max(at for at, one in enumerate(self.mine.messages) if one.role == "user")
 
     @rule(text=TEXTS, wait=st.booleans())
     def say(self, text: str, *, wait: bool) -> None:
         if wait:
-            self.mine.ahead.wait()
-        self._compare(_last(self.mine.say(text)), self._before())
+            self.mine.model.wait_prefill()
+        self._ask([*self.mine.messages, Message(role="user", content=text)])
 
-    @precondition(lambda self: self.mine.messages)
+    @precondition(lambda self: self.mine.messages[1:])
     @rule(text=TEXTS)
     def edit(self, text: str) -> None:
-        self._compare(_last(self.mine.edit(text)), self._before())
+        before = self.mine.messages[: self._last_question()]
+        self._ask([*before, Message(role="user", content=text)])
 
-    @precondition(lambda self: self.mine.messages)
+    @precondition(lambda self: self.mine.messages[1:])
     @rule()
     def retry(self) -> None:
-        self._compare(_last(self.mine.retry()), self._before())
+        self._ask(self.mine.messages[: self._last_question() + 1])
 
-    @precondition(lambda self: self.mine.messages)
+    @precondition(lambda self: self.mine.messages[1:])
     @rule()
     def undo(self) -> None:
-        self.mine.undo()
+        self.mine.model.stop_prefill()
+        self.mine.messages = self.mine.messages[: self._last_question()]
+        self.mine.first_visible = min(self.mine.first_visible, len(self.mine.messages) - 1)
 
     @rule()
     def toggle_thinking(self) -> None:
-        self.mine.ahead.stop()
-        self.mine.manner.thinking = not self.mine.manner.thinking
+        config = self.mine.config
+        self.mine.config = replace(config, thinking=not config.thinking)
 
     @rule(text=TEXTS, after=st.integers(0, 6))
     def interrupt(self, text: str, after: int) -> None:
-        for index, event in enumerate(self.mine.say(text)):
+        for index, event in enumerate(self.mine.send(text)):
             if index == after and isinstance(event, (Reading, Answer, Thinking)):
-                self.mine.stop()
+                self.mine.stop.set()
 
-    @precondition(lambda self: self.mine.messages)
+    @precondition(lambda self: self.mine.messages[1:])
     @rule(wait=st.booleans())
     def restart(self, *, wait: bool) -> None:
         if wait:
-            self.mine.ahead.wait()
+            self.mine.model.wait_prefill()
         before = self.mine
-        before.close()
+        before.model.close()
         path = Path(self.folder.name) / "state"
-        saved = state.save(before.reader, path, OWNER)
+        saved = state.save(before.model.prefix_cache, path, OWNER)
         self.mine = engines.conversation(self.engine)
-        self.mine.system, self.mine.window = before.system, before.window
-        self.mine.messages = before.messages
-        self.mine.manner.thinking = before.manner.thinking
+        self.mine.messages, self.mine.config = before.messages, before.config
+        self.mine.first_visible = before.first_visible
         if saved:
-            assert state.load(self.mine.reader, path, OWNER) is None
+            assert state.load(self.mine.model.prefix_cache, path, OWNER) is None
 
 
 def _prove(path: Path, examples: int, context: int = 1536) -> None:

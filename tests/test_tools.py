@@ -6,7 +6,7 @@ import random
 import pytest
 from jinja2 import Environment
 
-from qwenpick.chat.tools import ToolReader, for_template, read_tools
+from qwenpick.chat.tools import ToolCallParser, read_tools
 from qwenpick.errors import UsageError
 
 TEMPLATE = Environment(autoescape=False).from_string(  # noqa: S701 - a chat is no web page
@@ -92,14 +92,14 @@ def conversation(seed: int) -> tuple[str, list[tuple[str, dict[str, object]]]]:
 
 
 def read(text: str, pieces: random.Random | None = None) -> tuple[str, list[tuple[str, object]]]:
-    reader = ToolReader(TOOLS)
+    reader = ToolCallParser(TOOLS)
     shown = ""
     while text:
         size = pieces.randint(1, 7) if pieces else len(text)
         shown += reader.feed(text[:size])
         text = text[size:]
     shown += reader.finish()
-    calls = [(c["function"]["name"], json.loads(c["function"]["arguments"])) for c in reader.calls]
+    calls: list[tuple[str, object]] = [(call.name, call.arguments) for call in reader.calls]
     return shown, calls
 
 
@@ -107,10 +107,10 @@ def read(text: str, pieces: random.Random | None = None) -> tuple[str, list[tupl
 def test_a_call_that_the_template_writes_is_read_back_as_it_was(seed: int) -> None:
     text, calls = conversation(seed)
     openai = [
-        {"type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+        {"type": "function", "function": {"name": name, "arguments": arguments}}
         for name, arguments in calls
     ]
-    written = TEMPLATE.render(text=text, calls=for_template(openai))
+    written = TEMPLATE.render(text=text, calls=openai)
     pieces = random.Random(seed)  # noqa: S311 - the same
     shown, found = read(written, pieces)
     assert shown.strip() == text
@@ -144,12 +144,12 @@ def test_broken_calls_are_mended_or_shown_as_text(
 
 
 def test_text_before_a_call_comes_out_while_the_call_is_still_written() -> None:
-    reader = ToolReader(TOOLS)
+    reader = ToolCallParser(TOOLS)
     assert reader.feed("Let me look.\n\n<tool_") == "Let me look.\n\n"
     assert reader.feed("call>\n<function=now>\n") == ""
     assert reader.feed("</function>\n</tool_call>\n") == ""
     assert reader.finish() == ""
-    assert [call["function"]["name"] for call in reader.calls] == ["now"]
+    assert [call.name for call in reader.calls] == ["now"]
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"function": {}}]', '[{"name": "a b"}]', "3"])

@@ -71,7 +71,7 @@ def save(reader: PrefixCache, path: Path, owner: Owner) -> bool:
     Raises:
         OSError: It can't be written.
     """
-    reader.fit()
+    reader.rewind()
     if not reader.content:
         return False
     fresh = path.with_suffix(".new")
@@ -117,7 +117,7 @@ def load(reader: PrefixCache, path: Path, owner: Owner) -> str | None:
     mapped.seek(_HEAD)
     about = json.loads(mapped.readline())
     body = memoryview(mapped)[mapped.tell() :]
-    if not reader.adopt(list(map(_from_json, about["pieces"])), body[: about["state"]]):
+    if not reader.restore(list(map(_from_json, about["pieces"])), body[: about["state"]]):
         return "the engine refuses it"
     if about["checkpoint"] is not None:
         reader.checkpoints.take(about["checkpoint"], body[about["state"] :])
@@ -159,9 +159,9 @@ def _to_json(piece: Chunk) -> Any:  # noqa: ANN401 - JSON
 
 def _from_json(value: Any) -> Chunk:  # noqa: ANN401 - JSON
     if isinstance(value, list):
-        return TextChunk(tuple(value))
+        return TextChunk(tuple(value), len(value), len(value))
     return ImageChunk(**value, reader=_gone)
 
 
-def _gone(_position: int) -> None:
+def _gone(_position: int, _stop: object) -> None:
     raise AssertionError("a piece that was read is not read again")

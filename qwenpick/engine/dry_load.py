@@ -112,8 +112,9 @@ def _limit_memory() -> None:
 
 
 def _load(path: str) -> Pointer:
-    from qwenpick.engine.bindings import lib, log
+    from qwenpick.engine.bindings import log, start
 
+    lib = start()
     params = lib.llama_model_default_params()
     params.no_alloc = True
     params.load_mode = lib.LLAMA_LOAD_MODE_NONE  # any other ends the process with no_alloc
@@ -144,5 +145,5 @@ def _compute_bytes(model: Pointer, kv_type: str, ubatch: int, context: int) -> i
     settings = Settings(context=context, kv_type=check_kv_type(kv_type), ubatch=ubatch)
     bindings.log.start()
     made = bindings.make_context(model, arguments(settings))
-    bindings.lib.llama_free(made)
+    bindings.start().llama_free(made)
     return bindings.log.buffers()["compute"]
