@@ -1,32 +1,34 @@
 """The engine's state on disk, so that a conversation goes on without being read again.
 
 llama.cpp aborts on a state that is cut short, and loads an altered or foreign one without a word.
-So a file is looked at as a whole before the engine sees any of it:
+So the whole file is checked before the engine sees any of it:
 
     line 1   JSON, filled up to 1,024 bytes: whose state it is (`Owner`), the length and the
              sha256 of all that follows
-    line 2   JSON: the pieces that were read, the state's bytes, and where the checkpoint stands
+    line 2   JSON: the chunks that were read, the state's bytes, and where the checkpoint stands
     the rest the state, as llama_state_seq_get_data gives it, and the checkpoint: that before the
              last answer, so that it can be had again
 
 A long conversation's state is as large as its cache, so the file is mapped, not copied to memory.
+A file is only ever replaced, never written to again, so that what is mapped stays whole.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 import os
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from msgspec import Struct, to_builtins
+import msgspec
+from msgspec import Struct
 
+from qwenpick import files
 from qwenpick.engine.chunks import Chunk, ImageChunk, TextChunk
+from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from io import BufferedRandom
     from pathlib import Path
 
     from qwenpick.chat.prefix_cache import PrefixCache
@@ -48,6 +50,23 @@ class Owner(Struct, frozen=True, kw_only=True):
     format: int = _FORMAT
 
 
+class _Head(Owner, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    length: int
+    sha256: str
+
+
+class _Image(Struct, frozen=True, kw_only=True):
+    key: str
+    n_tokens: int
+    n_pos: int
+
+
+class _Content(Struct, frozen=True, kw_only=True):
+    state: int
+    checkpoint: int | None
+    pieces: list[tuple[int, ...] | _Image]
+
+
 def model_digest(path: Path, header_bytes: int) -> str:
     """Tell a model's file from any other: size, time of change, header, 64 samples of its weights.
 
@@ -63,32 +82,25 @@ def model_digest(path: Path, header_bytes: int) -> str:
     return digest.hexdigest()
 
 
-def save(reader: PrefixCache, path: Path, owner: Owner) -> bool:
-    """Write the state where *reader* can go back to; false where there is nothing to keep.
-
-    The file is there whole or not at all: written beside, synced, renamed.
+def save(cache: PrefixCache, path: Path, owner: Owner) -> bool:
+    """Write the state where *cache* can go back to; false where it is empty.
 
     Raises:
-        OSError: It can't be written.
+        OSError: It cannot be written; what was at *path* is still there.
     """
-    reader.rewind()
-    if not reader.content:
+    cache.fit()
+    if not cache.content:
         return False
-    fresh = path.with_suffix(".new")
-    try:
-        with fresh.open("w+b") as file:
-            _write(file, reader, owner)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with files.writer(path) as file:
+        _write(file, cache, owner)
     return True
 
 
-def _write(file: BufferedRandom, reader: PrefixCache, owner: Owner) -> None:
-    count, checkpoint = next(reader.checkpoints.below(len(reader.content) - 1), (None, b""))
-    size = reader.engine.state_bytes(whole=True)
-    about = {"state": size, "checkpoint": count, "pieces": list(map(_to_json, reader.content))}
-    line = json.dumps(about).encode() + b"\n"
+def _write(file: IO[bytes], cache: PrefixCache, owner: Owner) -> None:
+    count, checkpoint = next(cache.checkpoints.below(len(cache.content) - 1), (None, b""))
+    size = cache.engine.state_bytes(whole=True)
+    content = _Content(state=size, checkpoint=count, pieces=list(map(_plain, cache.content)))
+    line = msgspec.json.encode(content) + b"\n"
     rest = size + len(checkpoint)
     file.write(bytes(_HEAD) + line)
     file.writelines(repeat(bytes(_BLOCK), rest // _BLOCK))  # a full disk says so here
@@ -97,71 +109,66 @@ def _write(file: BufferedRandom, reader: PrefixCache, owner: Owner) -> None:
     with mmap.mmap(file.fileno(), 0) as mapped, memoryview(mapped) as view, view[_HEAD:] as body:
         middle = len(line) + size
         with body[len(line) : middle] as room:
-            reader.engine.save_state(whole=True, into=room)
+            cache.engine.save_state(whole=True, into=room)
         body[middle:] = checkpoint
         mapped.flush()
-        proof = {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-    head = json.dumps(to_builtins(owner) | proof).encode()
+        digest = hashlib.sha256(body).hexdigest()
+        head = _Head(**msgspec.structs.asdict(owner), length=len(body), sha256=digest)
     file.seek(0)
-    file.write(head.ljust(_HEAD - 1) + b"\n")
-    file.flush()
-    os.fsync(file.fileno())
+    file.write(msgspec.json.encode(head).ljust(_HEAD - 1) + b"\n")
 
 
-def load(reader: PrefixCache, path: Path, owner: Owner) -> str | None:
-    """Give *reader* the state at *path*; says why not, None where it worked."""
+def load(cache: PrefixCache, path: Path, owner: Owner) -> str | None:
+    """Give *cache* the state at *path*; returns why it cannot, None where it did."""
     try:
         mapped = _checked(path, owner)
-    except _UnfitError as error:
-        return str(error)
-    mapped.seek(_HEAD)
-    about = json.loads(mapped.readline())
+        mapped.seek(_HEAD)
+        content = files.decode(mapped.readline(), _Content, what="it")
+    except UsageError as error:
+        return error.message
     body = memoryview(mapped)[mapped.tell() :]
-    if not reader.restore(list(map(_from_json, about["pieces"])), body[: about["state"]]):
+    chunks = list(map(_chunk, content.pieces))
+    if not cache.adopt(chunks, body[: content.state]):
         return "the engine refuses it"
-    if about["checkpoint"] is not None:
-        reader.checkpoints.take(about["checkpoint"], body[about["state"] :])
+    if content.checkpoint is not None:
+        cache.checkpoints.take(content.checkpoint, body[content.state :])
     return None
 
 
-class _UnfitError(Exception):
-    """Why a file is not the state that is wanted."""
-
-
 def _checked(path: Path, owner: Owner) -> mmap.mmap:
-    """Map a file, once what follows its first line was found to be what was written.
+    """Map a file whose content has the length and the digest that its first line names.
 
     A private map that may be written over, as the engine's bindings ask of a buffer.
+
+    Raises:
+        UsageError: It is something else.
     """
     try:
         with path.open("rb") as file:
-            head = json.loads(file.read(_HEAD))
-            length, digest = head.pop("length"), head.pop("sha256")
-            if head != to_builtins(owner):
-                raise _UnfitError("it is of another model, engine or setting")
-            if os.fstat(file.fileno()).st_size != _HEAD + length:
-                raise _UnfitError("it is cut short")
+            head = files.decode(file.read(_HEAD), _Head, what="it")
+            if any(getattr(head, name) != getattr(owner, name) for name in Owner.__struct_fields__):
+                raise UsageError("it is of another model, engine or setting")
+            if os.fstat(file.fileno()).st_size != _HEAD + head.length:
+                raise UsageError("it is cut short")
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    except OSError:
-        raise _UnfitError("it can't be read") from None
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
-        raise _UnfitError("it is no state") from None
-    if hashlib.sha256(memoryview(mapped)[_HEAD:]).hexdigest() != digest:
-        raise _UnfitError("it was altered")
+    except OSError as error:
+        raise UsageError(f"it cannot be read: {error.strerror}") from None
+    if hashlib.sha256(memoryview(mapped)[_HEAD:]).hexdigest() != head.sha256:
+        raise UsageError("it was altered")
     return mapped
 
 
-def _to_json(piece: Chunk) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(piece, TextChunk):
-        return list(piece.tokens)
-    return {"key": piece.key, "n_tokens": piece.n_tokens, "n_pos": piece.n_pos}
+def _plain(chunk: Chunk) -> tuple[int, ...] | _Image:
+    if isinstance(chunk, TextChunk):
+        return chunk.tokens
+    return _Image(key=chunk.key, n_tokens=chunk.n_tokens, n_pos=chunk.n_pos)
 
 
-def _from_json(value: Any) -> Chunk:  # noqa: ANN401 - JSON
-    if isinstance(value, list):
-        return TextChunk(tuple(value), len(value), len(value))
-    return ImageChunk(**value, reader=_gone)
+def _chunk(plain: tuple[int, ...] | _Image) -> Chunk:
+    if isinstance(plain, tuple):
+        return TextChunk(plain)
+    return ImageChunk(**msgspec.structs.asdict(plain), reader=_gone)
 
 
-def _gone(_position: int, _stop: object) -> None:
-    raise AssertionError("a piece that was read is not read again")
+def _gone(_position: int) -> None:
+    raise AssertionError("a chunk that was read is not read again")
