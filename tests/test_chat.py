@@ -181,7 +181,7 @@ def test_what_outgrows_the_window_is_dropped_and_told(capsys: pytest.CaptureFixt
     arguments = ("--max-tokens", "8", "--context", "512", "--threads", "1", "--json")
     assert main(["chat", str(engines.tiny()), *prompts, *arguments]) == 0
     out, err = capsys.readouterr()
-    assert "out of it now. A longer one fits: qwenpick chat --resume --context 1024\n" in err
+    assert "A longer context fits: qwenpick chat --resume --context 1024\n" in err
     assert (
         main(["chat", "--resume", "-p", "again", "--max-tokens", "8", "--context", "4k", "--json"])
         == 0
@@ -233,7 +233,7 @@ def test_a_home_that_cant_be_written_to_costs_no_answer(
     assert chat(str(engines.tiny()), "-p", "hello", "--max-tokens", "8") == 0
     out, err = capsys.readouterr()
     assert out.strip()
-    assert err.count("is not kept from here on") == 1
+    assert err.count("Cannot save this conversation any more") == 1
 
 
 def test_ctrl_c_ends_a_turn_and_keeps_the_finished_ones() -> None:

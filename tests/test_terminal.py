@@ -22,8 +22,6 @@ from qwenpick.cli.chat import slash_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
-
 CHAT = f"{COMMAND} chat demo --temperature 0 --context 4k --seed 1"
 
 
@@ -64,9 +62,9 @@ def test_a_session_of_ten_steps(terminal: Terminal, tmp_path: Path) -> None:
     say(terminal, "/context", shows="of 4,096 tokens")
 
     interrupt(terminal, "Write a very long story about a fox and a bear.", at="fox")  # 3 Ctrl-C
-    say(terminal, "/undo", shows="Taken back: Write a very long story")  # 4 take it back
+    say(terminal, "/undo", shows="Removed: Write a very long story")  # 4 take it back
 
-    say(terminal, "/clear", shows="A new conversation.")
+    say(terminal, "/clear", shows="New conversation.")
     say(terminal, "/set max-tokens 12", shows="\nmax-tokens 12")
     say(terminal, "Say hello.", shows="token limit reached")
     say(terminal, "/retry", shows="token limit reached")  # 5 again
@@ -105,12 +103,12 @@ def test_an_answer_that_streams_ends_as_its_markdown(
 ) -> None:
     terminal.resize(columns, rows)
     terminal.type(f"{sys.executable} {Path(__file__).with_name('scripted.py')}", "Enter")
-    seen = terminal.wait("ready:", times=2)
+    seen = terminal.wait("The end.\nready:")
     lines = [line.rstrip() for line in seen.splitlines()]
     begin, end = lines.index("thinking, 3 tokens"), lines.index("The end.")
     shown = lines[begin:end]
     assert " name  what it holds" in shown
-    assert " 漢字  wide, and e\u0301" in shown
+    assert " 漢字  wide, and \u00e9" in shown  # pyte composes what was e and an accent
     assert "    return f'{x}'" in shown
     assert [line for line in shown if line.startswith((" 1 ", " 2 ", " • "))] == [
         " 1 first", " 2 second", " • one", " • two",
@@ -138,7 +136,7 @@ def test_control_c_at_the_prompt_warns_and_then_leaves(terminal: Terminal) -> No
     terminal.type(f"{CHAT} --no-save", "Enter")
     terminal.prompt()
     terminal.type("half a quest", "C-c")
-    terminal.wait("Ctrl-C again leaves")
+    terminal.wait("Press Ctrl-C again")
     terminal.type("", "C-c")
     terminal.wait("ready:", times=2)
     terminal.type("echo left with $?", "Enter")
@@ -199,7 +197,7 @@ def test_without_a_home_it_says_what_to_set() -> None:
     if not shutil.which("unshare") or subprocess.run([*nobody, "true"], check=False).returncode:
         pytest.skip("needs a user namespace")
     done = subprocess.run(
-        [*nobody, COMMAND, "sessions"],
+        [*nobody, *COMMAND.split(), "sessions"],
         env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr

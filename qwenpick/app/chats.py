@@ -1,4 +1,9 @@
-"""A conversation and what is around it: the model it is with, and where it is kept."""
+"""A chat: one conversation, the model that answers it, and the session in which it is saved.
+
+The conversation is a frozen value, the `Session`. A turn works on a copy, which takes its place
+when the turn has finished; so what fails, or is stopped before there is an answer, changes nothing.
+A chat prints nothing: turns are events, and everything else is said through its `Ui`.
+"""
 
 from __future__ import annotations
 
@@ -8,229 +13,396 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from qwenpick.app import rates, state
-from qwenpick.app import store as sessions
-from qwenpick.app.images import Images, look_at
-from qwenpick.app.loader import load, longer_context, prepare
-from qwenpick.app.models import remember, resolve
-from qwenpick.app.store import Session
-from qwenpick.chat.constraint import masks
-from qwenpick.chat.conversation import Conversation
-from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
-from qwenpick.chat.messages import pictures_of
-from qwenpick.cli.output import status
-from qwenpick.engine.bindings import version
+from qwenpick.app import images, loader, models, rates, state, store
+from qwenpick.chat.chat_model import ChatModel
+from qwenpick.chat.events import Finished, Notice
+from qwenpick.chat.generation_config import ModelInfo
+from qwenpick.chat.messages import Message
+from qwenpick.engine.engine import Stop
 from qwenpick.errors import UsageError
-from qwenpick.pull import digests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from qwenpick.app.loader import LoadedModel, LoadOverrides
+    from qwenpick.app.loader import LoadedModel, Prepared
     from qwenpick.app.ui import Ui
-    from qwenpick.chat.messages import Message
-    from qwenpick.chat.schema import Schema
+    from qwenpick.catalog.model import Sampling
+    from qwenpick.chat.events import Event, Turn
+    from qwenpick.chat.generation_config import GenerationConfig
     from qwenpick.engine.chunks import ImageChunk
     from qwenpick.engine.image import Picture
-    from qwenpick.pick.fit import PickInput
 
 
 class ChatOptions(Struct, frozen=True, kw_only=True):
-    """How models are opened here, the first one and those that follow."""
+    """What a chat does beside answering."""
 
-    question: PickInput
-    demands: LoadOverrides
-    keep: bool = True
-    """Whether the conversation is kept on disk."""
-    schema: Schema | None = None
-    """What each answer must meet."""
-    ui: Ui
+    save: bool = True
+    """Whether the conversation, and the rates of its turns, are saved."""
+    prefill_ahead: bool = True
+    """Whether the next prompt is pre-processed while nobody waits."""
 
 
 class Chat:
-    """Lends a conversation to the terminal, or to `-p`.
+    """One conversation with one model at a time.
 
     Args:
-        opened: The model that is loaded.
-        manner: How to answer.
-        opening: How another one would be opened.
-        session: A kept conversation to go on with, None for a new one.
+        loaded: The model; the chat closes it.
+        config: How to answer.
+        options: What to do beside answering.
+        ui: Told what happens beside the turns.
+        session: A saved conversation to continue, None for a new one.
     """
 
     def __init__(
         self,
-        opened: LoadedModel,
-        manner: GenerationConfig,
-        opening: ChatOptions,
-        session: Session | None = None,
+        loaded: LoadedModel,
+        config: GenerationConfig,
+        options: ChatOptions,
+        ui: Ui,
+        session: store.Session | None = None,
     ) -> None:
-        self.opening = opening
-        self.opened, self.label = opened, opened.label
-        self.album = self._album()
-        self.conversation = self._converse(opened, manner)
-        self.session = session or self._new()
+        self.config, self.options = config, options
+        self.loaded = loaded
+        self.model = self._chat_model(loaded)
+        self.last_turn: Turn | None = None
+        self._ui = ui
+        self._saving = options.save
+        self._session = store.Session(model="")
+        self._images = images.Images()
+        self._turns: list[Turn] = []
+        self._attempt = 0
+        self._stop = Stop()
         if session:
-            self._take_over(session)
+            self._continue(session)
 
-    def switch(self, model: str) -> None:
-        """Load another model, and go on with the same messages."""
-        opening = self.opening
-        local = resolve(model, None, opening.question, opening.ui)
-        prepared = prepare(local, opening.question, opening.demands)
-        before = self.conversation
-        before.close()
-        self.opened.close()
-        self.opened = load(prepared, opening.ui)
-        if opening.keep:
-            remember(local)
-        self.label = self.opened.label
-        self.conversation = self._converse(self.opened, before.manner)
-        self.conversation.system = before.system
-        self.conversation.messages = before.messages
-        pictures, self.album = self.album.pictures, self._album()
-        self.album.pictures = pictures
-        self._see_again(before.messages)
-        self.session.model, self.session.label = str(local.path), self.label
+    # What it is now
 
-    def keep(self) -> None:
-        """Keep the messages, and the rates that the last turn reached."""
-        self.keep_rates()
-        conversation, session = self.conversation, self.session
-        if not self.opening.keep or not conversation.messages:
-            return
-        session.system, session.window = conversation.system, conversation.window
-        session.messages = list(conversation.messages)
-        with self._writing():
-            self.album.keep(session, session.messages)
-            session.save()
+    @property
+    def label(self) -> str:
+        """Model and quantisation, in a word or two."""
+        return self.loaded.label
 
-    def keep_rates(self) -> None:
-        """Keep the rates that the last turn reached: later estimates use them."""
-        turn, self.conversation.last = self.conversation.last, None
-        found = rates.of_turn(turn) if turn else (None, None)
-        if any(found):
-            prepared = self.opened.prepared
-            local = prepared.local
-            with suppress(OSError):  # a home that can't be written to
-                rates.keep(
-                    local.path,
-                    prepared.settings,
-                    found,
-                    size=local.size,
-                    quant=local.quant or prepared.file.quant,
-                    weight=rates.OF_TURN,
-                )
+    @property
+    def system(self) -> str | None:
+        """The system prompt."""
+        return self._session.system
 
-    def save(self, name: str) -> str:
-        """Keep it, by a name of the person's where one is given; gives the name."""
-        kept, self.opening = self.opening.keep, replace(self.opening, keep=True)
-        if name:
-            self.session.rename(name)
-        self.keep()
-        if not self.session.name:
-            raise UsageError("Nothing was said yet.", hint="Say something, then: /save")
-        return self.session.name + ("" if kept else " (from now on it is kept)")
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All messages after the system prompt."""
+        return self._session.messages
 
-    def kept(self) -> Sequence[tuple[str, str]]:
-        """Give the kept conversations: name, and what there is to say of each."""
-        return [(one.name, f"{one.label}  {one.title[:60]}") for one in sessions.kept()]
+    @property
+    def hidden(self) -> int:
+        """How many of the oldest messages the context has no room for."""
+        return self._session.first_visible
 
-    def load(self, name: str) -> None:
-        """Go on with a kept conversation, with the model that is loaded."""
-        session = sessions.load(name)
-        self.conversation.clear()
-        self.session = session
-        self._take_over(session)
+    @property
+    def image_tokens(self) -> int:
+        """The tokens of the largest image that was shown, 0 where there is none."""
+        return self._images.largest_tokens
 
-    def begin(self) -> None:
-        """Begin a new conversation."""
-        self.conversation.clear()
-        self.conversation.pictures.clear()
-        self.album.pictures.clear()
-        self.session = self._new()
+    def sampling(self) -> Sampling:
+        """Give the sampling values that hold now."""
+        return self.model.sampling(self.messages, self.config)
 
-    def picture(self, where: str) -> tuple[ImageChunk, str]:
-        """Take a picture in, a file or an address; gives it, and a note where it was changed.
+    # Turns: the events of each end with Finished, and only then the conversation changes
+
+    def send(self, text: str, shown: Sequence[ImageChunk] = ()) -> Iterator[Event]:
+        """Send a message, with images before its text."""
+        keys = tuple(chunk.key for chunk in shown)
+        return self._turn((*self.messages, Message(role="user", content=text, images=keys)))
+
+    def regenerate(self) -> Iterator[Event]:
+        """Answer the last message again, with other draws; stopped, the old answer stays."""
+        asked = self.messages[: self._last_question() + 1]
+        return self._turn(asked, attempt=self._attempt + 1, replaces=True)
+
+    def edit(self, text: str, shown: Sequence[ImageChunk] = ()) -> Iterator[Event]:
+        """Send another text in place of the last message, with its images and more.
+
+        Stopped, the old message and its answer stay.
+        """
+        last = self._last_question()
+        old = self.messages[last]
+        keys = (*old.images, *(chunk.key for chunk in shown))
+        asked = (*self.messages[:last], replace(old, content=text, images=keys))
+        return self._turn(asked, replaces=True)
+
+    def submit_tool_results(self, results: Mapping[str, str]) -> Iterator[Event]:
+        """Answer the tool calls of the last message.
+
+        Args:
+            results: A text for each call, by its id.
 
         Raises:
-            UsageError: It is no picture.
-            PullError: The address can't be reached.
+            UsageError: The last message calls no tool, or other ones.
+        """
+        calls = self.messages[-1].tool_calls if self.messages else ()
+        if not calls or {call.id for call in calls} != set(results):
+            raise UsageError("The results do not belong to the last message's tool calls.")
+        told = (Message(role="tool", content=results[one.id], tool_call_id=one.id) for one in calls)
+        return self._turn((*self.messages, *told))
+
+    def stop(self) -> None:
+        """End the turn under way; for signal handlers and other threads."""
+        self._stop.set()
+
+    def _turn(
+        self, asked: tuple[Message, ...], *, attempt: int = 0, replaces: bool = False
+    ) -> Iterator[Event]:
+        """Begin a turn: from now on `stop` ends it."""
+        self._stop = Stop()
+        return self._events(replace(self._session, messages=asked), attempt, replaces=replaces)
+
+    def _events(self, asked: store.Session, attempt: int, *, replaces: bool) -> Iterator[Event]:
+        for event in self.model.answer(
+            _with_system(asked),
+            self.config,
+            images=self._images.chunks,
+            first_visible=asked.first_visible,
+            attempt=attempt,
+            stop=self._stop,
+        ):
+            if isinstance(event, Finished):
+                stopped = replaces and event.turn.finish == "interrupted"
+                if stopped:
+                    yield Notice("Stopped: the last message and its answer are unchanged.")
+                elif event.first_visible > asked.first_visible and (longer := self._longer()):
+                    yield Notice(f"A longer context fits: {longer}")
+                self._finish(asked, event, attempt, kept=not stopped)
+            yield event
+
+    def _longer(self) -> str:
+        """Give what to type for a longer context, empty where none fits."""
+        context = loader.longer_context(self.loaded.prepared)
+        again = " --resume" if self._saving else ""
+        return f"qwenpick chat{again} --context {context}" if context else ""
+
+    def _finish(self, asked: store.Session, event: Finished, attempt: int, *, kept: bool) -> None:
+        self.last_turn = event.turn
+        self._turns.append(event.turn)
+        if kept and event.message:
+            messages = (*asked.messages, event.message)
+            self._attempt = attempt
+            self._session = replace(asked, messages=messages, first_visible=event.first_visible)
+        self.prefill_ahead()
+        self._save()
+
+    # Changes of the conversation
+
+    def undo(self) -> str:
+        """Remove the last message and its answer; returns the message's text."""
+        last = self._last_question()
+        text = self.messages[last].content
+        self._change(messages=self.messages[:last], first_visible=min(self.hidden, last))
+        self._save()
+        return text
+
+    def clear(self) -> None:
+        """Start a new conversation; the system prompt stays."""
+        self.model.stop_prefill()
+        self._session = store.Session(model="", system=self.system)
+        self._images = images.Images()
+        self.last_turn, self._attempt = None, 0
+
+    def set_system(self, text: str | None) -> None:
+        """Set the system prompt, or remove it."""
+        self._change(system=text)
+
+    def set_config(self, **changes: object) -> None:
+        """Change fields of the config, for the turns that follow."""
+        self.config = replace(self.config, **changes)
+
+    def show_image(self, image: Picture | str) -> ImageChunk:
+        """Let the model see an image: decoded, or by its path or address.
+
+        Returns:
+            What `send` takes; its note, if it was changed, went to the ui.
+
+        Raises:
+            UsageError: It is missing, or is not an image.
+            PullError: The address cannot be reached.
             RunError: There is no projector, or no memory for it.
         """
-        picture = look_at(where)
-        return self.show(picture), picture.note
+        name = images.name_of(image) if isinstance(image, str) else "image"
+        decoded = images.read_image(image) if isinstance(image, str) else image
+        chunk = self._images.show(decoded, self.loaded)
+        note = f"; {decoded.note}" if decoded.note else ""
+        self._ui.status(f"{name}: {chunk.n_tokens:,} tokens{note}")
+        return chunk
 
-    def show(self, picture: Picture) -> ImageChunk:
-        """Take a picture in that was looked at already."""
-        return self.album.show(picture)
+    def prefill_ahead(self) -> None:
+        """Pre-process what the next prompt will begin with, where that is wanted."""
+        if self.options.prefill_ahead:
+            self.model.prefill_ahead(
+                _with_system(self._session),
+                self.config,
+                images=self._images.chunks,
+                first_visible=self.hidden,
+                next_role="tool" if self.messages and self.messages[-1].tool_calls else "user",
+            )
+
+    # Another model
+
+    def replace_model(self, name: str) -> None:
+        """Continue with another model; whatever fails, the old one answers on.
+
+        The new one is loaded before the old is closed where the memory holds both. Where it does
+        not, the old one is closed first, and loaded again if the new one cannot be.
+
+        Raises:
+            QwenpickError: There is no such model, it does not fit, or it cannot be loaded.
+        """
+        old = self.loaded
+        question = old.prepared.question
+        local = models.resolve(name, None, question, self._ui)
+        prepared = loader.prepare(local, question, old.prepared.overrides)
+        self.model.stop_prefill()
+        if _both_fit(old.prepared, prepared):
+            loaded = loader.load(prepared, self._ui)
+            self._close_model()
+        else:
+            self._close_model()
+            try:
+                loaded = loader.load(prepared, self._ui)
+            except BaseException:  # also Ctrl-C: the chat goes on
+                self._ui.status(f"Loading {old.label} again.")
+                self._use(loader.load(old.prepared, self._ui))
+                raise
+        self._use(loaded)
+        if self._saving:
+            models.remember(local)
+
+    def _use(self, loaded: LoadedModel) -> None:
+        self.loaded, self.model = loaded, self._chat_model(loaded)
+        self._see(self._images)
+
+    def _close_model(self) -> None:
+        self._write_rates()
+        self.model.close()
+        self.loaded.close()
+
+    def _chat_model(self, loaded: LoadedModel) -> ChatModel:
+        prepared = loaded.prepared
+        info = ModelInfo(model=prepared.model, metadata=prepared.file.header.metadata)
+        memory = prepared.memory
+        return ChatModel(loaded.engine, info, checkpoint_bytes=memory.checkpoints)
+
+    # Sessions
+
+    def save_as(self, name: str) -> str:
+        """Save the conversation from now on, under *name* unless that is empty; returns its name.
+
+        Raises:
+            UsageError: There is nothing to save, the name cannot be used, or the disk refuses.
+        """
+        if not self.messages:
+            raise UsageError("There is nothing to save yet.", hint="Send a message, then: /save")
+        try:
+            if name:
+                self._session = store.rename(self._session, name)
+            self._write()
+        except OSError as error:
+            raise UsageError(f"Cannot save this conversation: {error.strerror}.") from None
+        self._saving = True
+        return self._session.name
+
+    def restore(self, name: str) -> None:
+        """Continue a saved conversation, with the model that is loaded.
+
+        Raises:
+            UsageError: There is none of this name, or it is broken.
+        """
+        self._continue(store.load(name))
 
     def close(self) -> None:
-        """Keep what there is to keep, the engine's state too, and free the engine."""
-        self.conversation.close()
-        self.keep()
-        if self.opening.keep and self.conversation.messages:
+        """Save the engine's state, and free the engine."""
+        try:
+            self.model.stop_prefill()
+            if self._saving and self._session.name and self._turns:
+                with self._writing():
+                    place = store.state_path(self._session.name)
+                    state.save(self.model.prefix_cache, place, self._owner())
+                    store.prune()
+        finally:
+            self._close_model()
+
+    def _continue(self, session: store.Session) -> None:
+        saved = images.saved(session)
+        self.model.stop_prefill()
+        longer = 0 < session.context < self.model.n_ctx
+        self._session = replace(session, first_visible=0) if longer else session
+        self.last_turn, self._attempt = None, 0
+        self._see(saved)
+        place = store.state_path(session.name)
+        if place.is_file() and (why := state.load(self.model.prefix_cache, place, self._owner())):
+            self._ui.status(f"The saved state of {session.name} is not used: {why}.")
+
+    def _see(self, saved: images.Images) -> None:
+        self._images, why = saved.shown_to(self.loaded, self._session.image_keys)
+        if why:
+            self._ui.status(why)
+
+    def _save(self) -> None:
+        if self._saving and (self.messages or self._session.name):
             with self._writing():
-                state.save(self.conversation.reader, self.session.state_path, self._owner())
-                sessions.prune()
-        self.opened.close()
+                self._write()
+
+    def _write(self) -> None:
+        before = self._session
+        self._session = store.save(
+            replace(
+                before,
+                model=str(self.loaded.prepared.local.path),
+                label=self.label,
+                context=self.model.n_ctx,
+            ),
+            self._images.png,
+        )
+        if before.name and self._session.name != before.name:
+            self._ui.status(
+                f"{before.name} was changed by another qwenpick meanwhile; "
+                f"this conversation is saved as {self._session.name}."
+            )
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Go on without keeping anything where the disk is full or can't be written to."""
+        """Go on without saving where the disk is full or cannot be written to."""
         try:
             yield
         except OSError as error:
-            status(f"This conversation is not kept from here on: {error.strerror}.")
-            self.opening = replace(self.opening, keep=False)
+            self._ui.status(f"Cannot save this conversation any more: {error.strerror}.")
+            self._saving = False
 
-    def _converse(self, opened: LoadedModel, manner: GenerationConfig) -> Conversation:
-        if self.opening.schema:
-            manner.mask = masks(self.opening.schema, opened.engine)
-        prepared = opened.prepared
-        speaker = ModelInfo(model=prepared.local.model, metadata=prepared.file.header.metadata)
-        talk = Conversation(opened.engine, speaker, manner, budget=prepared.memory.checkpoints)
-        if longer := longer_context(prepared):
-            again = " --resume" if self.opening.keep else ""
-            talk.longer = f"qwenpick chat{again} --context {longer}"
-        return talk
-
-    def _album(self) -> Images:
-        return Images(self.opened)
-
-    def _take_over(self, session: Session) -> None:
-        conversation = self.conversation
-        conversation.system = session.system
-        self.album.take_over(session)
-        self._see_again(session.messages)
-        conversation.take_up(list(session.messages), session.window)
-        if session.state_path.is_file():
-            why = state.load(conversation.reader, session.state_path, self._owner())
-            if why:
-                status(f"The kept state of {session.name} is not used: {why}. It is read again.")
-
-    def _see_again(self, messages: Sequence[Message]) -> None:
-        """Show the pictures of messages to the model, and say which it can't see."""
-        shown, why = self.album.again(messages)
-        self.conversation.pictures = shown
-        if why:
-            status(why)
+    def _write_rates(self) -> None:
+        turns, self._turns = self._turns, []
+        if self._saving:
+            with suppress(OSError):  # a home that cannot be written to
+                rates.keep_turns(self.loaded.prepared, turns)
 
     def _owner(self) -> state.Owner:
-        prepared = self.opened.prepared
-        path = prepared.local.path
-        eyes = self.album.projector if self._sees() else None
-        return state.Owner(
-            model=digests.cached_sha256(path)
-            or state.model_digest(path, prepared.file.header.data_offset),
-            engine_version=version(),
-            kv_type=prepared.settings.kv_type,
-            projector=state.model_digest(eyes, 0) if eyes else None,
-        )
+        seen = any(key in self._images.chunks for key in self._session.image_keys)
+        return state.owner_of(self.loaded, sees=seen)
 
-    def _sees(self) -> bool:
-        """Whether there is a picture that the model sees in what was said."""
-        pictures, messages = self.conversation.pictures, self.conversation.messages
-        return any(key in pictures for message in messages for key in pictures_of(message))
+    def _change(self, **changes: object) -> None:
+        self.model.stop_prefill()
+        self._session = replace(self._session, **changes)
 
-    def _new(self) -> Session:
-        return Session(name="", model=str(self.opened.prepared.local.path), label=self.label)
+    def _last_question(self) -> int:
+        found = [at for at, message in enumerate(self.messages) if message.role == "user"]
+        if not found:
+            raise UsageError("There is no message yet.")
+        return found[-1]
+
+
+def _with_system(session: store.Session) -> list[Message]:
+    first = [Message(role="system", content=session.system)] if session.system else []
+    return [*first, *session.messages]
+
+
+def _both_fit(old: Prepared, new: Prepared) -> bool:
+    """Tell whether memory holds two models at once; on a card, that is not tried."""
+    if old.memory.devices or new.memory.devices:
+        return False
+    return old.memory.total + new.memory.total <= old.question.budget.total

@@ -1,4 +1,4 @@
-"""The pictures of a conversation: looked at, shown to its model, kept with its session."""
+"""The images of a conversation: read from files and the web, shown to its model, saved with it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qwenpick.chat.messages import pictures_of
+from qwenpick.app import store
 from qwenpick.errors import QwenpickError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from qwenpick.app.loader import LoadedModel
-    from qwenpick.app.store import Session
-    from qwenpick.chat.messages import Message
     from qwenpick.engine.chunks import ImageChunk
     from qwenpick.engine.image import Picture
 
@@ -24,21 +22,21 @@ _LARGEST_SENT = 32 << 20
 
 
 def is_address(where: str) -> bool:
-    """Tell whether a picture is to be fetched from the web."""
+    """Tell whether an image is to be fetched from the web."""
     return _ADDRESS.match(where) is not None
 
 
 def name_of(where: str) -> str:
-    """Name a picture in a word."""
+    """Give the last part of an image's path or address."""
     return where.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
 
 
-def look_at(where: str) -> Picture:
-    """Take a picture in: a file, or what is at an address.
+def read_image(where: str) -> Picture:
+    """Read and decode an image: a file, or what is at an address.
 
     Raises:
-        UsageError: It is no picture, or not there.
-        PullError: The address can't be reached.
+        UsageError: It is missing, or is not an image.
+        PullError: The address cannot be reached.
     """
     from qwenpick.engine import image
 
@@ -50,73 +48,61 @@ def look_at(where: str) -> Picture:
 
 
 class Images:
-    """All pictures of a conversation, shown to the model that is loaded."""
+    """The images of one conversation, and the chunks by which one loaded model sees them."""
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        self._loaded = loaded
-        self.pictures: dict[str, Picture] = {}
-        self.largest = 0
-        """Tokens of the largest picture that was shown."""
-
-    @property
-    def projector(self) -> Path | None:
-        """The projector's file, once a picture was shown."""
-        return self._loaded.projector_file
+    def __init__(self, decoded: dict[str, Picture] | None = None) -> None:
+        self._decoded = decoded or {}
+        self.chunks: dict[str, ImageChunk] = {}
+        """What the model sees, by key."""
 
     @property
-    def reported(self) -> int:
-        """Bytes of the buffer that encoding the first picture took, as the library said."""
-        return self._loaded.vision_bytes
+    def largest_tokens(self) -> int:
+        """The tokens of the largest image."""
+        return max((chunk.n_tokens for chunk in self.chunks.values()), default=0)
 
-    def show(self, picture: Picture) -> ImageChunk:
-        """Make a piece for the prompt of a picture.
+    def show(self, image: Picture, loaded: LoadedModel) -> ImageChunk:
+        """Let the model see an image.
 
         Raises:
             RunError: There is no projector, or no memory for it.
         """
-        self.pictures[picture.key] = picture
-        piece = self._loaded.image_chunk(picture)
-        self.largest = max(self.largest, piece.n_tokens)
-        return piece
+        chunk = self.chunks[image.key] = loaded.image_chunk(image)
+        self._decoded[image.key] = image
+        return chunk
 
-    def again(self, messages: Iterable[Message]) -> tuple[dict[str, ImageChunk], str]:
-        """Show the pictures of earlier messages; gives what was shown, and why not the rest."""
-        keys = [key for message in messages for key in pictures_of(message)]
-        shown, gone = {}, 0
-        for key in dict.fromkeys(keys):
-            if key not in self.pictures:
-                gone += 1
+    def shown_to(self, loaded: LoadedModel, keys: Iterable[str]) -> tuple[Images, str]:
+        """Show the images of *keys* to another model; returns them, and why some are not seen."""
+        images, missing = Images(dict(self._decoded)), 0
+        for key in keys:
+            if key not in self._decoded:
+                missing += 1
                 continue
             try:
-                shown[key] = self.show(self.pictures[key])
+                images.show(self._decoded[key], loaded)
             except QwenpickError as error:
-                return shown, f"Its pictures can't be seen: {error.message} {error.hint}"
-        words = "A picture is" if gone == 1 else f"{gone} pictures are"
-        return shown, f"{words} not there any more: a word stands in its place." if gone else ""
+                return images, f"The model cannot see the images: {error.message} {error.hint}"
+        if not missing:
+            return images, ""
+        words = "1 image is" if missing == 1 else f"{missing} images are"
+        return images, f"{words} missing; the text [image] takes the place."
 
-    def keep(self, session: Session, messages: Iterable[Message]) -> None:
-        """Write the pictures of messages beside their session."""
-        for message in messages:
-            for key in pictures_of(message):
-                if picture := self.pictures.get(key):
-                    session.keep_picture(key, picture.png)
+    def png(self, key: str) -> bytes | None:
+        """Give an image as a file's bytes, None where it is missing."""
+        image = self._decoded.get(key)
+        return image.png() if image else None
 
-    def take_over(self, session: Session) -> None:
-        """Read the pictures that were kept with a session; what is broken counts as missing."""
-        self.pictures = {}
-        for message in session.messages:
-            for key in pictures_of(message):
-                self._read(session, key)
 
-    def _read(self, session: Session, key: str) -> None:
-        data = session.picture(key)
-        if data is None:
-            return
-        from qwenpick.engine.image import decode
+def saved(session: store.Session) -> Images:
+    """Read the images that were saved with a session; what is broken counts as missing."""
+    decoded = {}
+    for key in session.image_keys:
+        if data := store.image(session.name, key):
+            from qwenpick.engine.image import decode
 
-        try:
-            picture = decode(data, key)
-        except QwenpickError:
-            return
-        if picture.key == key:
-            self.pictures[key] = picture
+            try:
+                image = decode(data, key)
+            except QwenpickError:
+                continue
+            if image.key == key:
+                decoded[key] = image
+    return Images(decoded)

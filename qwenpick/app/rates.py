@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from statistics import median
 from typing import TYPE_CHECKING
 
 from qwenpick.engine.bindings import version
@@ -10,8 +11,10 @@ from qwenpick.hardware import measurements
 from qwenpick.hardware.machine import Measurement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from qwenpick.app.loader import Prepared
     from qwenpick.chat.events import Turn
     from qwenpick.pick.request import Settings
 
@@ -51,6 +54,28 @@ def keep(  # noqa: PLR0913 - the parts of one record
         taken=dt.datetime.now().astimezone().date().isoformat(),
     )
     measurements.keep(record, weight=weight)
+
+
+def keep_turns(prepared: Prepared, turns: Iterable[Turn]) -> None:
+    """Keep the rates that the turns of a chat reached: their medians, so that no turn decides.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    reached = [of_turn(turn) for turn in turns]
+    prompt = _median(rate for rate, _ in reached)
+    decode = _median(rate for _, rate in reached)
+    if prompt or decode:
+        local = prepared.local
+        keep(
+            local.path, prepared.settings, (prompt, decode),
+            size=local.size, quant=local.quant or prepared.file.quant, weight=OF_TURN,
+        )  # fmt: skip
+
+
+def _median(rates: Iterable[float | None]) -> float | None:
+    known = [rate for rate in rates if rate]
+    return median(known) if known else None
 
 
 def of_turn(turn: Turn) -> tuple[float | None, float | None]:

@@ -25,12 +25,15 @@ import msgspec
 from msgspec import Struct
 
 from qwenpick import files
+from qwenpick.engine.bindings import version
 from qwenpick.engine.chunks import Chunk, ImageChunk, TextChunk
 from qwenpick.errors import UsageError
+from qwenpick.pull import digests
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qwenpick.app.loader import LoadedModel
     from qwenpick.chat.prefix_cache import PrefixCache
 
 _FORMAT = 2
@@ -43,7 +46,7 @@ class Owner(Struct, frozen=True, kw_only=True):
     """What a state belongs to: with anything else it would be nonsense."""
 
     model: str
-    """The sha256 of its file where that is known, else from `model_digest`."""
+    """The sha256 of its file where that is known, else a digest of samples."""
     engine_version: str
     kv_type: str
     projector: str | None = None
@@ -67,8 +70,20 @@ class _Content(Struct, frozen=True, kw_only=True):
     pieces: list[tuple[int, ...] | _Image]
 
 
-def model_digest(path: Path, header_bytes: int) -> str:
-    """Tell a model's file from any other: size, time of change, header, 64 samples of its weights.
+def owner_of(loaded: LoadedModel, *, sees: bool) -> Owner:
+    """Say what a state of *loaded* belongs to; its projector counts where it *sees* an image."""
+    prepared = loaded.prepared
+    path, eyes = prepared.local.path, loaded.projector_file if sees else None
+    return Owner(
+        model=digests.cached_sha256(path) or _digest(path, prepared.file.header.data_offset),
+        engine_version=version(),
+        kv_type=prepared.settings.kv_type,
+        projector=_digest(eyes, 0) if eyes else None,
+    )
+
+
+def _digest(path: Path, header_bytes: int) -> str:
+    """Tell a file from any other: size, time of change, header, 64 samples of its weights.
 
     A digest of the whole would take seconds for each start.
     """

@@ -1,232 +1,322 @@
 """Saved conversations: messages as JSON, one folder each, the engine's state beside them.
 
     QWENPICK_HOME/sessions/NAME/messages.json
-    QWENPICK_HOME/sessions/NAME/KEY.png         each picture that was shown
+    QWENPICK_HOME/sessions/NAME/KEY.png         each image that was shown
     QWENPICK_HOME/sessions/NAME/state
 
-The messages are written after every turn, pictures before them, so a crash loses at most the one
-in flight. A state is only a saving of time: it is written at the end, and kept for the last few
-conversations. A conversation is named by its first words.
+The messages are written after every turn, images before them, so a crash loses at most the one
+in flight. A state only saves time: it is written at the end, and kept for the last few sessions.
+A session is named by its first words. Two processes may have one open: a file that somebody else
+has changed is never overwritten; what is to be saved gets a folder of its own then.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
-import json
-import os
 import re
 import shutil
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Struct, field, to_builtins
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from qwenpick.chat.messages import text_of
+from qwenpick import files
+from qwenpick.chat.messages import Message, from_openai, to_openai
 from qwenpick.errors import UsageError
-from qwenpick.files import home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _WORDS, _LONGEST_NAME = 6, 40
+_NAME_BYTES = 200
+_LARGEST = 64 << 20
+"""Bytes of a session's file, and of an image."""
+_DAY = 86_400
 STATES = 5
-"""So many conversations keep their state; it takes 12 to 32 KiB a token, and 20 to 50 MB."""
+"""How many sessions keep their state: it takes 12 to 32 KiB a token, and 20 to 50 MB."""
 _MESSAGES, _STATE = "messages.json", "state"
+_NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_SEE_OTHERS = "See the saved conversations: qwenpick sessions"
 
 
-class Session(Struct, kw_only=True):
-    """A conversation as it is kept."""
+class Session(Struct, frozen=True, kw_only=True):
+    """A conversation, and where it is saved."""
 
-    name: str
+    name: str = ""
+    """Its folder; empty until it is saved or named."""
     model: str
     """The MODEL to open it with: the file's path."""
     label: str = ""
     system: str | None = None
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    window: int = 0
-    updated: str = ""
-    """ISO date and time."""
+    messages: tuple[Message, ...] = ()
+    first_visible: int = 0
+    """The first message that the model still sees."""
+    context: int = 0
+    """Tokens of the context that it was last held in, 0 where that is unknown."""
+    updated: dt.datetime = _NEVER
+    """When it was saved: an instant, whatever the time zone."""
+    digest: str = ""
+    """The sha256 of its file, as it was last read or written here."""
 
     @property
     def title(self) -> str:
-        """The first thing that was said, in a line."""
-        first = next((text_of(one) for one in self.messages if one["role"] == "user"), "")
+        """The first message of the person's, in one line."""
+        first = next((one.content for one in self.messages if one.role == "user"), "")
         return " ".join(first.split())
 
     @property
-    def state_path(self) -> Path:
-        """Where its state is, or would be."""
-        return _folder(self.name) / _STATE
+    def image_keys(self) -> list[str]:
+        """The keys of its images, each once."""
+        return list(dict.fromkeys(key for one in self.messages for key in one.images))
 
-    def save(self) -> None:
-        """Write the messages, whole or not at all; a conversation without a name gets one."""
-        self.updated = _now().isoformat(timespec="seconds")
-        self.name = self.name or _new_name(self.title)
-        document = json.dumps(to_builtins(self), ensure_ascii=False, indent=1)
-        _write(_folder(self.name) / _MESSAGES, document.encode())
 
-    def rename(self, name: str) -> None:
-        """Call it by a name of a person's; where it was kept before, it moves.
+class Broken(Struct, frozen=True, kw_only=True):
+    """A session whose file cannot be used."""
 
-        Raises:
-            UsageError: The name can't be had.
-        """
-        place = _folder(name)
-        if name != self.name and place.exists():
-            raise UsageError(
-                f"There is a conversation {name!r} already.", hint="Name it otherwise."
-            )
-        if self.name and _folder(self.name).is_dir():
-            _folder(self.name).rename(place)
-        self.name = name
+    name: str
+    problem: str
 
-    def picture(self, key: str) -> bytes | None:
-        """Give the file of a picture that was kept, None where it is not there any more."""
+
+class _Document(Struct, frozen=True, kw_only=True):
+    """What is on disk; `window` is what version 0.1 calls `first_visible`."""
+
+    model: str
+    label: str = ""
+    system: str | None = None
+    messages: list[dict[str, Any]]
+    window: Annotated[int, Meta(ge=0)] = 0
+    context: int = 0
+    updated: dt.datetime = _NEVER
+
+
+def save(session: Session, png: Callable[[str], bytes | None]) -> Session:
+    """Write a session, whole or not at all.
+
+    Args:
+        session: One without a name gets one.
+        png: Gives the file of an image by its key, None where it is not there.
+
+    Returns:
+        The session as it is on disk now: under another name where its file was changed by
+        somebody else since it was read.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if not session.name:
+        session = replace(session, name=_new_folder(_first_words(session.title)))
+    _save_images(session, png)
+    session = replace(session, updated=dt.datetime.now(dt.UTC))
+    document = _Document(
+        model=session.model,
+        label=session.label,
+        system=session.system,
+        messages=[to_openai(message) for message in session.messages],
+        window=session.first_visible,
+        context=session.context,
+        updated=session.updated,
+    )
+    data = msgspec.json.format(msgspec.json.encode(document), indent=1)
+    path = _folder(session.name) / _MESSAGES
+    with files.locked(path):
+        changed = _digest(path) not in {"", session.digest}
+        if not changed:
+            files.write(path, data)
+    if changed:
+        return save(replace(session, name=_new_folder(session.name), digest=""), png)
+    return replace(session, digest=hashlib.sha256(data).hexdigest())
+
+
+def load(name: str) -> Session:
+    """Read a saved session.
+
+    Raises:
+        UsageError: There is none of this name, or its file is broken.
+    """
+    path = _folder(name) / _MESSAGES
+    if not path.parent.is_dir():
+        raise _unknown(name)
+    what = f"the session {name!r}"
+    data = files.read(path, limit=_LARGEST)
+    document = files.decode(data, _Document, what=what, hint=_SEE_OTHERS)
+    updated = document.updated
+    return Session(
+        name=name,
+        model=document.model,
+        label=document.label,
+        system=document.system,
+        messages=tuple(map(from_openai, document.messages)),
+        first_visible=min(document.window, len(document.messages)),
+        context=document.context,
+        updated=updated if updated.tzinfo else updated.replace(tzinfo=dt.UTC),
+        digest=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def listed() -> tuple[list[Session], list[Broken]]:
+    """Give all saved sessions, the last used first, and those that are broken, by name."""
+    good, broken = [], []
+    for path in sorted(_root().glob(f"*/{_MESSAGES}")):
+        name = path.parent.name
         try:
-            return self._picture_path(key).read_bytes()
-        except OSError:
-            return None
-
-    def keep_picture(self, key: str, file: Callable[[], bytes]) -> None:
-        """Write a picture that was not written yet, whole or not at all."""
-        self.name = self.name or _new_name(self.title)
-        path = self._picture_path(key)
-        if not path.exists():
-            _write(path, file())
-
-    def _picture_path(self, key: str) -> Path:
-        """Name a picture's file; a key that is no digest has none."""
-        return _folder(self.name) / f"{key if re.fullmatch('[0-9a-f]{64}', key) else '-'}.png"
+            good.append(load(name))
+        except UsageError as error:
+            broken.append(Broken(name=name, problem=error.message))
+    return sorted(good, key=lambda session: session.updated, reverse=True), broken
 
 
-def _new_name(title: str) -> str:
-    """Make a folder for a new conversation, named by its first words, or else by the time."""
+def latest() -> Session:
+    """Give the session that was used last, of those that are not broken.
+
+    Raises:
+        UsageError: There is none.
+    """
+    sessions, _ = listed()
+    if not sessions:
+        raise UsageError("There is no saved conversation.", hint="Start one: qwenpick chat")
+    return sessions[0]
+
+
+def rename(session: Session, name: str) -> Session:
+    """Give a session another name; where it is saved, its folder moves.
+
+    Raises:
+        UsageError: The name cannot be used, or is taken.
+        OSError: The folder cannot be moved.
+    """
+    place = _folder(name)
+    if name == session.name:
+        return session
+    if place.exists():
+        raise UsageError(f"There is a session {name!r} already.", hint="Choose another name.")
+    if session.name and _folder(session.name).is_dir():
+        _folder(session.name).rename(place)
+        return replace(session, name=name)
+    return replace(session, name=name, digest="")
+
+
+def about(name: str) -> str:
+    """Say in a few words what a session is, broken or not.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    folder = _folder(name)
+    if folder.is_symlink():
+        return "a link to another folder; only the link is removed"
+    if not folder.is_dir():
+        raise _unknown(name)
+    try:
+        session = load(name)
+    except UsageError as error:
+        return error.message
+    count = len(session.messages)
+    return f"{count} message{'' if count == 1 else 's'}, {session.title[:40]!r}"
+
+
+def remove(name: str) -> None:
+    """Remove a session, with its images and its state; of a link, the link alone.
+
+    Raises:
+        UsageError: There is none of this name, or the system refuses.
+    """
+    folder = _folder(name)
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.is_dir():
+            shutil.rmtree(folder)
+        else:
+            raise _unknown(name)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot remove the session {name!r}: {error.strerror}.", hint="Check its rights."
+        ) from None
+
+
+def prune() -> None:
+    """Remove the states of all but the last sessions, and drafts that a killed process left.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    for session in listed()[0][STATES:]:
+        state_path(session.name).unlink(missing_ok=True)
+    for draft in _root().glob("*/.draft-*"):
+        if draft.lstat().st_mtime < time.time() - _DAY:
+            draft.unlink(missing_ok=True)
+
+
+def state_path(name: str) -> Path:
+    """Give the place of a session's state, whether it is there or not."""
+    return _folder(name) / _STATE
+
+
+def image(name: str, key: str) -> bytes | None:
+    """Give the file of an image that a session showed, None where it cannot be read."""
+    try:
+        return files.read(_image_path(name, key), limit=_LARGEST)
+    except UsageError:
+        return None
+
+
+def _save_images(session: Session, png: Callable[[str], bytes | None]) -> None:
+    for key in session.image_keys:
+        path = _image_path(session.name, key)
+        if not path.exists() and (data := png(key)):
+            files.write(path, data)
+
+
+def _image_path(name: str, key: str) -> Path:
+    """Name an image's file; a key that is not a digest has none."""
+    return _folder(name) / f"{key if re.fullmatch('[0-9a-f]{64}', key) else '-'}.png"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _first_words(title: str) -> str:
     words = re.findall(r"\w+", title.casefold())[:_WORDS]
-    start = "-".join(words)[:_LONGEST_NAME].strip("-_") or _now().strftime("%Y-%m-%d-%H%M%S")
+    named = "-".join(words)[:_LONGEST_NAME].strip("-_")
+    return named or dt.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+
+
+def _new_folder(start: str) -> str:
+    """Make a folder that was not there, named *start* or with a number behind it."""
+    files.folder(_root())
     for number in itertools.count(1):
-        name = start if number == 1 else f"{start}-{number}"
+        name = start if number == 1 else f"{start[: _LONGEST_NAME + 10]}-{number}"
         try:
-            _folder(name).mkdir(parents=True)
+            _folder(name).mkdir(mode=0o700)
         except FileExistsError:
             continue
         return name
     raise AssertionError
 
 
-def load(name: str) -> Session:
-    """Read a kept conversation.
+def _folder(name: str) -> Path:
+    """Give the folder of a session.
 
     Raises:
-        UsageError: There is none of this name, or its file is broken.
+        UsageError: It is not a name for one: it could leave its folder, or is too long.
     """
-    try:
-        document = json.loads((_folder(name) / _MESSAGES).read_text(encoding="utf-8"))
-        session = Session(**document)
-    except OSError:
-        raise _unknown(name) from None
-    except (ValueError, TypeError):
+    if not re.fullmatch(r"[\w][\w .-]{0,99}", name) or len(name.encode()) > _NAME_BYTES:
         raise UsageError(
-            f"The conversation {name!r} is broken.", hint="See others with: qwenpick sessions"
-        ) from None
-    session.name = name
-    return session
-
-
-def kept() -> list[Session]:
-    """Give all kept conversations, the last used first; broken ones are left out."""
-    sessions = []
-    for path in _root().glob(f"*/{_MESSAGES}"):
-        try:
-            sessions.append(load(path.parent.name))
-        except UsageError:
-            continue
-    return sorted(sessions, key=lambda session: session.updated, reverse=True)
-
-
-def latest() -> Session:
-    """Give the last used conversation.
-
-    Raises:
-        UsageError: There is none.
-    """
-    sessions = kept()
-    if not sessions:
-        raise UsageError("There is no conversation to go on with.", hint="Start one: qwenpick chat")
-    return sessions[0]
-
-
-def prune() -> None:
-    """Drop the states of all but the last few conversations."""
-    for session in kept()[STATES:]:
-        session.state_path.unlink(missing_ok=True)
-
-
-def about(name: str) -> str:
-    """Say in a few words what a conversation is; a broken one is one, too.
-
-    Raises:
-        UsageError: There is none of this name.
-    """
-    if not _folder(name).is_dir():
-        raise _unknown(name)
-    try:
-        session = load(name)
-    except UsageError as error:
-        return error.message
-    return f"{len(session.messages)} messages, {session.title[:40]!r}"
-
-
-def remove(name: str) -> None:
-    """Remove a conversation, with its pictures and its state.
-
-    Raises:
-        UsageError: There is none of this name.
-    """
-    if not _folder(name).is_dir():
-        raise _unknown(name)
-    shutil.rmtree(_folder(name))
-
-
-def check_name(name: str) -> str:
-    """Check a name that a person gave.
-
-    Raises:
-        UsageError: It could leave its folder.
-    """
-    if not re.fullmatch(r"[\w][\w .-]{0,99}", name):
-        raise UsageError(f"{name!r} is no name for a conversation.", hint="Use letters and digits.")
-    return name
+            f"{files.shortened(name)!r} cannot be the name of a session.",
+            hint="Use letters, digits, spaces, dots and dashes.",
+        )
+    return _root() / name
 
 
 def _unknown(name: str) -> UsageError:
-    return UsageError(
-        f"There is no conversation {name!r}.", hint="See them with: qwenpick sessions"
-    )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: beside, synced, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)
-
-
-def _folder(name: str) -> Path:
-    return _root() / check_name(name)
+    return UsageError(f"There is no session {name!r}.", hint=_SEE_OTHERS)
 
 
 def _root() -> Path:
-    return home() / "sessions"
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now().astimezone()
+    return files.home() / "sessions"

@@ -1,4 +1,4 @@
-"""The options of `chat`, in groups: how to sample, how to load, what to keep."""
+"""The options of `chat`, each group a section of its help."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 from msgspec.structs import replace
+from typer.core import TyperCommand
 
 from qwenpick.catalog.bounds import BOUNDS, sampling_value
-from qwenpick.cli.options import SettingsOptions
+from qwenpick.cli.options import QuantOptions, SettingsOptions
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolves it
 
 MODES = ("general", "coding")
+_EXAMPLES = (
+    ('qwenpick chat 4b -p "Why is the sky blue?"', "one question, one answer"),
+    ('cat report.txt | qwenpick chat -p "Sum this up"', "a question about a text"),
+    ('qwenpick chat 4b --image map.png -p "Where is this?"', "a question about an image"),
+    ("qwenpick chat --resume", "continue the last conversation"),
+)
 
 
 def _sampling(name: str, help_text: str) -> Any:  # noqa: ANN401 - what typer.Option gives
-    """Make the option of a sampling setting: bounded as everywhere, NaN refused."""
+    """Make the option of a sampling setting: with the same bounds as everywhere, NaN refused."""
     option = f"--{name.replace('_', '-')}"
 
     def read(value: str) -> float:
@@ -28,73 +35,62 @@ def _sampling(name: str, help_text: str) -> Any:  # noqa: ANN401 - what typer.Op
     return typer.Option(option, metavar=metavar, parser=read, help=help_text)
 
 
-class SamplingOptions(Struct, frozen=True, kw_only=True):
-    """Sampling values in place of the model's own."""
-
-    seed: Annotated[int | None, _sampling("seed", "The same seed, the same text.")] = None
-    temperature: Annotated[float | None, _sampling("temperature", "0 to 2; 0 is greedy.")] = None
-    top_p: Annotated[float | None, _sampling("top_p", "0 to 1.")] = None
-    top_k: Annotated[int | None, _sampling("top_k", "0 is all.")] = None
-    min_p: Annotated[float | None, _sampling("min_p", "0 to 1.")] = None
-    presence_penalty: Annotated[float | None, _sampling("presence_penalty", "-2 to 2.")] = None
-
-    def overrides(self) -> dict[str, float]:
-        """Give those that were given."""
-        names = ("temperature", "top_p", "top_k", "min_p", "presence_penalty")
-        given = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in given.items() if value is not None}
-
-
-class LoadOptions(SettingsOptions, frozen=True, kw_only=True):
-    """How the engine is to load the model."""
-
-    threads: Annotated[int | None, typer.Option(min=1, max=512, metavar="N")] = None
-    gpu_layers: Annotated[int | None, typer.Option(min=0, max=1000, metavar="N")] = None
-    force: Annotated[bool, typer.Option("--force", help="Load a model that does not fit.")] = False
-
-    def wish(self, *, vision: bool) -> Request:
-        """Read what belongs to the pick.
-
-        Raises:
-            UsageError: One of them can't be understood.
-        """
-        return replace(self.settled(), vision=vision, gpu_layers=self.gpu_layers)
-
-
-class TurnOptions(Struct, frozen=True, kw_only=True):
-    """What is said, and how it is to be answered."""
+class MessageOptions(Struct, frozen=True, kw_only=True):
+    """What is sent."""
 
     prompt: Annotated[
         list[str] | None,
-        typer.Option("--prompt", "-p", metavar="TEXT", help="Answer and end; each one a turn."),
+        typer.Option(
+            "--prompt", "-p", metavar="TEXT", help="Answer this and exit; repeat for more turns."
+        ),
     ] = None
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system prompt.")] = None
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="System prompt.")] = None
     image: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE|URL", help="A picture for the first turn."),
+        typer.Option(metavar="FILE|URL", help="Attach an image to the first message."),
     ] = None
+    schema: Annotated[
+        str | None, typer.Option(metavar="FILE|JSON", help="JSON schema of the answer.")
+    ] = None
+    tools: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tools that the model may call (OpenAI's form)."),
+    ] = None
+
+
+class AnswerOptions(Struct, frozen=True, kw_only=True):
+    """How it is answered."""
+
     think: Annotated[
         bool | None, typer.Option("--think/--no-think", help="Think before answering.")
     ] = None
     think_budget: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Tokens to think at the most.")
+        int | None, typer.Option(min=1, metavar="N", help="Most tokens of thinking.")
     ] = None
     show_thinking: Annotated[
-        bool, typer.Option("--show-thinking", help="Write the thinking out, too.")
+        bool, typer.Option("--show-thinking", help="Show the thinking as it is written.")
     ] = False
-    mode: Annotated[str, typer.Option(metavar="general|coding")] = "general"
+    mode: Annotated[
+        str, typer.Option(metavar="general|coding", help="Which of Qwen's sampling values.")
+    ] = "general"
     max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Tokens of an answer at the most.")
+        int | None, typer.Option(min=1, metavar="N", help="Most tokens of an answer.")
     ] = None
     stop: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="End an answer at this text.")
     ] = None
-    schema: Annotated[
-        str | None, typer.Option(metavar="FILE|JSON", help="A JSON schema that the answer meets.")
-    ] = None
-    tools: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Functions that the model may call.")
-    ] = None
+    seed: Annotated[int | None, _sampling("seed", "The same seed gives the same answer.")] = None
+    temperature: Annotated[float | None, _sampling("temperature", "0 (greedy) to 2.")] = None
+    top_p: Annotated[float | None, _sampling("top_p", "0 to 1.")] = None
+    top_k: Annotated[int | None, _sampling("top_k", "0 considers all tokens.")] = None
+    min_p: Annotated[float | None, _sampling("min_p", "0 to 1.")] = None
+    presence_penalty: Annotated[float | None, _sampling("presence_penalty", "-2 to 2.")] = None
+
+    def sampling(self) -> dict[str, float]:
+        """Give the sampling values that were set."""
+        names = ("temperature", "top_p", "top_k", "min_p", "presence_penalty")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
 
     def check(self) -> None:
         """Check what typer does not.
@@ -103,21 +99,76 @@ class TurnOptions(Struct, frozen=True, kw_only=True):
             UsageError: There is no such mode, or a text is empty.
         """
         if self.mode not in MODES:
-            raise UsageError(f"{self.mode!r} is no mode.", hint=f"Modes: {', '.join(MODES)}.")
+            raise UsageError(f"Unknown mode {self.mode!r}.", hint="Choose general or coding.")
         if any(not text for text in self.stop or ()):
             raise UsageError("--stop needs a text.", hint="Such as: --stop END")
 
 
-class KeepOptions(Struct, frozen=True, kw_only=True):
-    """What is kept of the conversation."""
+class LoadOptions(SettingsOptions, frozen=True, kw_only=True):
+    """How the model is loaded."""
 
-    no_read_ahead: Annotated[
-        bool, typer.Option("--no-read-ahead", help="Read only when something was said.")
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=512, metavar="N", help="CPU threads.")
+    ] = None
+    gpu_layers: Annotated[
+        int | None, typer.Option(min=0, max=1000, metavar="N", help="Layers on the GPU.")
+    ] = None
+    force: Annotated[
+        bool, typer.Option("--force", help="Load the model even if it does not fit.")
     ] = False
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the last conversation.")] = (
+
+    def wish(self, *, vision: bool) -> Request:
+        """Read what belongs to the pick.
+
+        Raises:
+            UsageError: One of them cannot be understood.
+        """
+        return replace(self.settled(), vision=vision, gpu_layers=self.gpu_layers)
+
+
+class SaveOptions(Struct, frozen=True, kw_only=True):
+    """Which conversation, and whether it is saved."""
+
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the last conversation.")] = (
         False
     )
     session: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Go on with this conversation.")
+        str | None, typer.Option(metavar="NAME", help="Continue this conversation.")
     ] = None
-    no_save: Annotated[bool, typer.Option("--no-save", help="Keep nothing.")] = False
+    no_save: Annotated[bool, typer.Option("--no-save", help="Save nothing.")] = False
+    no_read_ahead: Annotated[
+        bool,
+        typer.Option("--no-read-ahead", help="Do not pre-process the next prompt while you type."),
+    ] = False
+
+
+_SECTIONS: dict[str, type[Struct]] = {
+    "Message": MessageOptions,
+    "Thinking and sampling": AnswerOptions,
+    "Quantisation": QuantOptions,
+    "Loading": LoadOptions,
+    "Conversation": SaveOptions,
+}
+
+
+class ChatCommand(TyperCommand):
+    """`chat`, with its help in sections and examples at the end."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer's own click
+        """Write the options of each group below its title, and the rest at the end."""
+        titles = {
+            name: title for title, group in _SECTIONS.items() for name in group.__struct_fields__
+        }
+        sections: dict[str, list[tuple[str, str]]] = {
+            title: [] for title in ("Arguments", *_SECTIONS, "Options")
+        }
+        for parameter in self.get_params(ctx):
+            other = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            if record := parameter.get_help_record(ctx):
+                sections[titles.get(parameter.name or "", other)].append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=26)
+        with formatter.section("Examples"):
+            for command, does in _EXAMPLES:
+                formatter.write(f"  {command:<53} {does}\n")

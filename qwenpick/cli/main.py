@@ -84,11 +84,12 @@ def build_cli(arguments: Sequence[str]) -> typer.Typer:
             app.command(name, help=summary)(_listed)
             continue
         module, _, attribute = where.partition(":")
-        command = getattr(import_module(f"qwenpick.cli.commands.{module}"), attribute)
+        room = import_module(f"qwenpick.cli.commands.{module}")
+        command = getattr(room, attribute)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, help=summary)
         else:
-            app.command(name)(command)
+            app.command(name, cls=getattr(room, "COMMAND_CLASS", None))(command)
     return app
 
 

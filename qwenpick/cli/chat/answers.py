@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, to_builtins
 
 from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
 from qwenpick.cli.interrupt import stopping
@@ -16,75 +16,66 @@ from qwenpick.cli.output import status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenpick.app.images import Images
-    from qwenpick.app.loader import LoadedModel
-    from qwenpick.chat.conversation import Conversation
-    from qwenpick.chat.schema import Schema
+    from qwenpick.app.chats import Chat
     from qwenpick.engine.chunks import ImageChunk
 
 
 class ChatResult(Struct, frozen=True, kw_only=True):
     """What `chat -p` gives."""
 
-    opened: LoadedModel
-    checkpoints: int
-    """Bytes of the checkpoints that were made."""
-    album: Images
-    """The pictures that were shown."""
-    turns: Sequence[Turn] = field(default_factory=list)
+    chat: Chat
+    turns: Sequence[Turn]
 
     def to_json(self) -> dict[str, Any]:
         """Give the document of `chat --json`."""
-        from qwenpick.pick.memory import predicted_peak, used_late
-        from qwenpick.pick.vision_memory import vision_bytes
-
-        opened, prepared = self.opened, self.opened.prepared
-        read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
-        predicted = predicted_peak(prepared.memory, prepared.settings, read=read)
-        if prepared.projector:
-            late = used_late(prepared.memory, prepared.settings)
-            seen = vision_bytes(prepared.projector, self.album.largest, later=late)
-            predicted += seen - prepared.memory.vision
+        loaded, local = self.chat.loaded, self.chat.loaded.prepared.local
         return {
-            "model": {
-                "path": str(prepared.local.path),
-                "size": prepared.local.size,
-                "quant": prepared.local.quant,
-            },
-            "settings": to_builtins(prepared.settings),
-            "load_seconds": opened.load_seconds,
+            "model": {"path": str(local.path), "size": local.size, "quant": local.quant},
+            "settings": to_builtins(loaded.prepared.settings),
+            "load_seconds": loaded.load_seconds,
             "memory": {
-                "predicted": predicted - prepared.memory.checkpoints + self.checkpoints,
+                "predicted": self._predicted(),
                 "actual": peak_memory(),
-                "buffers": opened.engine.buffers | {"vision": self.album.reported},
+                "buffers": loaded.engine.buffers | {"vision": loaded.vision_bytes},
             },
             "turns": [to_builtins(turn) for turn in self.turns],
         }
+
+    def _predicted(self) -> int:
+        """Give the sum for what was really read, in bytes."""
+        from qwenpick.pick.memory import predicted_peak, used_late
+        from qwenpick.pick.vision_memory import vision_bytes
+
+        prepared = self.chat.loaded.prepared
+        memory, settings = prepared.memory, prepared.settings
+        read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
+        predicted = predicted_peak(memory, settings, read=read)
+        if prepared.projector:
+            late = used_late(memory, settings)
+            seen = vision_bytes(prepared.projector, self.chat.image_tokens, later=late)
+            predicted += seen - memory.vision
+        return predicted - memory.checkpoints + self.chat.model.prefix_cache.checkpoints.bytes
 
     def render(self) -> None:
         """Nothing is left to write: the answers were streamed."""
 
 
 def answer(
-    conversation: Conversation,
-    prompts: Sequence[str],
-    images: Sequence[ImageChunk],
-    *,
-    quiet: bool,
-    schema: Schema | None = None,
+    chat: Chat, prompts: Sequence[str], images: Sequence[ImageChunk], *, quiet: bool
 ) -> list[Turn]:
-    """Say each prompt; the answers go to stdout and the thinking to stderr, unless *quiet*.
+    """Send each prompt; answers go to stdout and thinking to stderr, unless *quiet*.
 
-    An interrupted turn is the last one. Under a schema an answer is written when it is whole and
-    was checked.
+    An interrupted turn is the last one. Under a schema an answer is written when it is complete
+    and was checked.
 
     Raises:
         RunError: An answer does not meet the schema.
     """
     turns: list[Turn] = []
+    schema = chat.config.schema
     for index, text in enumerate(prompts):
-        with stopping(conversation.stop):
-            events = conversation.say(text, images if index == 0 else ())
+        events = chat.send(text, images if index == 0 else ())
+        with stopping(chat.stop):
             turns.append(_show(events, quiet=quiet or schema is not None))
         if turns[-1].finish == "interrupted":
             break
@@ -96,7 +87,8 @@ def answer(
 
 
 def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
-    dim, plain = ("\x1b[2m", "\x1b[0m") if _colours() else ("", "")
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    dim, plain = ("\x1b[2m", "\x1b[0m") if coloured else ("", "")
     thinking = False
     for event in events:
         if isinstance(event, Finished):
@@ -116,16 +108,12 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
                 thinking = False
             sys.stdout.write(event.text)
             sys.stdout.flush()
-    for call in turn.tool_calls if not quiet else ():
-        status(f"calls {call['function']['name']} {call['function']['arguments']}")
     if not quiet:
+        for call in turn.tool_calls:
+            status(f"calls {call['function']['name']} {call['function']['arguments']}")
         sys.stdout.write("\n")
         sys.stdout.flush()
     return turn
-
-
-def _colours() -> bool:
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
 
 
 def peak_memory() -> int:
@@ -135,8 +123,8 @@ def peak_memory() -> int:
 
         return int(psutil.Process().memory_info().peak_wset)
     try:  # getrusage's peak begins with that of the process which started this one
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        report = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(report.partition("VmHWM:")[2].split()[0]) * 1024
     except (OSError, LookupError, ValueError):
         import resource
 

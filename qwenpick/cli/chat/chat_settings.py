@@ -2,63 +2,59 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING
 
 from qwenpick.catalog.bounds import sampling_value
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from qwenpick.chat.generation_config import GenerationConfig
+    from qwenpick.app.chats import Chat
 
 _SAMPLING = ("temperature", "top-p", "top-k", "min-p", "presence-penalty")
-_DIGITS = 9
 _LIMITS = ("max-tokens", "think-budget")
 SETTINGS = (*_SAMPLING, *_LIMITS, "stop", "seed", "mode", "show-thinking", "keys")
 _OFF = {"off", "none", "no", "false"}
+_DIGITS = 9
 
 
-def apply(manner: GenerationConfig, name: str, value: str) -> str:
+def apply(chat: Chat, name: str, value: str) -> str:
     """Change a setting of the conversation; `off` gives it back to the model.
 
     Returns:
         What holds now, as a line.
 
     Raises:
-        UsageError: There is no such setting, or it can't have this value.
+        UsageError: There is no such setting, or it cannot have this value.
     """
+    key, off = name.replace("-", "_"), value in _OFF
     if name in _SAMPLING:
-        key = name.replace("-", "_")
-        others = {kept: number for kept, number in manner.overrides.items() if kept != key}
-        manner.overrides = (
-            others if value in _OFF else others | {key: sampling_value(key, value, called=name)}
-        )
+        others = {other: number for other, number in chat.config.sampling.items() if other != key}
+        changed = {} if off else {key: sampling_value(key, value, called=name)}
+        chat.set_config(sampling=others | changed)
     elif name in _LIMITS:
-        limit = None if value in _OFF else _whole(name, value)
-        changed: dict[str, Any] = {name.replace("-", "_"): limit}
-        manner.limits = replace(manner.limits, **changed)
+        chat.set_config(**{key: None if off else _whole(name, value)})
     elif name == "stop":
-        manner.limits = replace(manner.limits, stop=() if value in _OFF else (value,))
+        chat.set_config(stop=() if off else (value,))
     elif name == "seed":
-        manner.seed = None if value in _OFF else int(sampling_value("seed", value, called="seed"))
+        chat.set_config(seed=None if off else int(sampling_value(key, value, called=name)))
     elif name == "mode":
-        manner.mode = one_of(name, value, ("general", "coding"))
+        chat.set_config(mode=one_of(name, value, ("general", "coding")))
     else:
-        raise UsageError(f"{name} is no setting.", hint=f"Settings: {', '.join(SETTINGS)}.")
+        raise UsageError(f"Unknown setting {name}.", hint=f"Choose from {', '.join(SETTINGS)}.")
     return f"{name} {value}"
 
 
-def shown(manner: GenerationConfig, sampling: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - Sampling, for its names
+def shown(chat: Chat) -> list[tuple[str, str]]:
     """Give what holds now, as names and words."""
-    rows = [
-        (name, f"{getattr(sampling, name.replace('-', '_')):g}"
-         + ("" if name.replace("-", "_") in manner.overrides else " (the model's own)"))
-        for name in _SAMPLING
-    ]  # fmt: skip
-    rows += [(name, _said(getattr(manner.limits, name.replace("-", "_")))) for name in _LIMITS]
-    rows += [("stop", " ".join(map(repr, manner.limits.stop)) or "off")]
-    return [*rows, ("seed", _said(manner.seed)), ("mode", manner.mode)]
+    config, values = chat.config, chat.sampling()
+    rows = []
+    for name in _SAMPLING:
+        key = name.replace("-", "_")
+        own = "" if key in config.sampling else " (the model's default)"
+        rows.append((name, f"{getattr(values, key):g}{own}"))
+    rows += [(name, _shown(getattr(config, name.replace("-", "_")))) for name in _LIMITS]
+    rows += [("stop", " ".join(map(repr, config.stop)) or "off")]
+    return [*rows, ("seed", _shown(config.seed)), ("mode", config.mode)]
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -68,15 +64,15 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
         UsageError: It is none of them.
     """
     if value not in allowed:
-        raise UsageError(f"{name} can't be {value!r}.", hint=f"It is {' or '.join(allowed)}.")
+        raise UsageError(f"{name} cannot be {value!r}.", hint=f"It is {' or '.join(allowed)}.")
     return value
 
 
-def _said(value: int | None) -> str:
+def _shown(value: int | None) -> str:
     return "off" if value is None else f"{value:,}"
 
 
 def _whole(name: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS and int(value)):
-        raise UsageError(f"{name} can't be {value!r}.", hint="It is a whole number, or off.")
+        raise UsageError(f"{name} cannot be {value!r}.", hint="It is a whole number, or off.")
     return int(value)

@@ -1,4 +1,4 @@
-"""What a person names at the prompt: files with blanks in their names, pictures dropped there."""
+"""What a person names at the prompt: files with spaces in their names, images dropped there."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ import shlex
 from pathlib import Path
 from urllib.parse import unquote
 
-from qwenpick import units
 from qwenpick.app.images import is_address
 from qwenpick.errors import UsageError
+from qwenpick.files import read
+from qwenpick.files import text as decoded
 
-_LARGEST_READ = 4 << 20  # bytes: more than any window holds, and no mistake can be larger
-_PATH = re.compile(r"\s*['\"]?(/|~/|file://|[A-Za-z]:\\)")
+PATH_START = re.compile(r"\s*['\"]?(/|~/|file://|[A-Za-z]:\\)")
+"""How a message begins that may begin with a dropped image."""
+_LARGEST_READ = 4 << 20  # bytes: more than any context holds
 _SEEN = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".mp4", ".mov", ".mkv", ".webm", ".avi"}
-"""Endings of what is taken for a picture when it is dropped; a video is refused with its reason."""
+"""Endings of what is taken for an image when it is dropped; a video is refused with its reason."""
 
 
 def files(argument: str) -> list[Path]:
-    """Read file names, quoted or not; a name with blanks that is there needs no quotes."""
+    """Read file names, quoted or not; the name of a file that exists needs no quotes."""
     whole = _path(argument)
-    if whole.exists():
+    if _is_file(whole):
         return [whole]
     return [_path(name) for name in _words(argument) or [argument]]
 
 
-def pictures(argument: str) -> list[str]:
-    """Read the names of pictures: files and addresses."""
+def images(argument: str) -> list[str]:
+    """Read the names of images: files and addresses."""
     if not any(is_address(word) for word in argument.split()):
         return [str(path) for path in files(argument)]
     return [word if is_address(word) else str(_path(word)) for word in _words(argument)]
 
 
 def dropped(text: str) -> tuple[list[str], str]:
-    """Take the pictures whose paths were dropped at the start of a message; gives the rest, too."""
-    if not _PATH.match(text):
-        return [], text
+    """Take the images whose paths were dropped at the start of a message; gives the rest, too."""
     taken: list[str] = []
     words = _words(text)
-    while words and _path(words[0]).suffix.casefold() in _SEEN and _path(words[0]).is_file():
+    while words and Path(words[0]).suffix.casefold() in _SEEN and _is_file(_path(words[0])):
         taken.append(str(_path(words.pop(0))))
     return (taken, " ".join(words)) if taken else ([], text)
 
@@ -47,21 +47,13 @@ def text_of_file(path: Path) -> str:
     """Read a text file.
 
     Raises:
-        UsageError: It is not there, is no text, or is larger than any window.
+        UsageError: It is missing, is not text, or is larger than any context.
     """
+    data = read(path, limit=_LARGEST_READ)
     try:
-        if path.stat().st_size > _LARGEST_READ:
-            raise UsageError(
-                f"{path} is too large to be read ({units.download(path.stat().st_size)}).",
-                hint="Read a part of it: /read takes any text file.",
-            )
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(
-            f"{path} can't be read: {error.strerror}.", hint="Check its name."
-        ) from None
-    except ValueError:
-        raise UsageError(f"{path} is no text.", hint="Pictures: /image FILE") from None
+        return decoded(data)
+    except UnicodeError:
+        raise UsageError(f"{path} is not a text file.", hint="For an image: /image FILE") from None
 
 
 def _words(text: str) -> list[str]:
@@ -74,4 +66,14 @@ def _words(text: str) -> list[str]:
 
 def _path(name: str) -> Path:
     plain = unquote(name.removeprefix("file://")) if name.startswith("file://") else name
-    return Path(plain).expanduser()
+    try:
+        return Path(plain).expanduser()
+    except RuntimeError:  # ~nobody
+        return Path(plain)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or no name at all
+        return False

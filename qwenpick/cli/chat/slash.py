@@ -4,105 +4,60 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from qwenpick import units
-from qwenpick.app.images import name_of
-from qwenpick.chat.messages import text_of
+from qwenpick.app import store
 from qwenpick.cli import render
 from qwenpick.cli.chat import chat_settings, paths, slash_table, transcript_file
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
 
-    from qwenpick.chat.conversation import Conversation
+    from qwenpick.app.chats import Chat
     from qwenpick.chat.events import Event, Turn
+    from qwenpick.chat.messages import Message
     from qwenpick.engine.chunks import ImageChunk
 
 _CODE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n(.*?)^\1[ \t]*$", re.DOTALL | re.MULTILINE)
-
-
-class Host(Protocol):
-    """What the chat command lends to its terminal."""
-
-    conversation: Conversation
-    label: str
-    """Model and quantisation, in a word or two."""
-
-    def switch(self, model: str) -> None:
-        """Load another model, and go on with the same messages."""
-
-    def keep(self) -> None:
-        """Keep the conversation, where it is kept."""
-
-    def save(self, name: str) -> str:
-        """Keep it by a name; gives the name."""
-
-    def kept(self) -> Sequence[tuple[str, str]]:
-        """Give the kept conversations: name, and what there is to say of each."""
-
-    def load(self, name: str) -> None:
-        """Go on with a kept conversation."""
-
-    def begin(self) -> None:
-        """Begin a new conversation."""
-
-    def picture(self, where: str) -> tuple[ImageChunk, str]:
-        """Take a picture in, a file or an address; gives it, and a note where it was changed."""
+_LINE = 60
+"""Characters of a message that fit in a line of talk."""
 
 
 class Slash:
     """The commands, and what they leave for the next message.
 
     Args:
-        host: The conversation and what is around it.
+        chat: The chat that they change.
         out: The terminal's console.
     """
 
-    def __init__(self, host: Host, out: Console) -> None:
-        self.host, self.out = host, out
+    def __init__(self, chat: Chat, out: Console) -> None:
+        self.chat, self.out = chat, out
         self.images: list[ImageChunk] = []
         self.text = ""
         self.draft: str | None = None
-        """What the next prompt starts with, to be said in place of the last message."""
+        """What the next prompt starts with, to be sent in place of the last message."""
         self.show_thinking = False
         self.vi_keys = False
-        self.last: Turn | None = None
 
     def run(self, line: str) -> Iterator[Event] | None:
         """Do what a line with a slash says; gives events where the model answers.
 
         Raises:
-            UsageError: There is no such command, or it can't be done.
+            UsageError: There is no such command, or it cannot be done.
             EOFError: It is time to leave.
         """
         command, argument = slash_table.find(line)
         events: Iterator[Event] | None = getattr(self, "_" + command.name[1:])(argument)
         return events
 
-    def message(self, text: str) -> Iterator[Event]:
-        """Say a message, with what was read and shown before it."""
-        dropped, text = paths.dropped(text)
-        images = [*self.images, *(self._picture(where) for where in dropped)]
-        whole = self.text + (text or "What is in this picture?")
-        self.images, self.text = [], ""
-        if self.draft is not None:
-            self.draft = None
-            return self.host.conversation.edit(whole, images)
-        return self.host.conversation.say(whole, images)
-
     def say(self, line: str) -> None:
         """Write a line of talk."""
         self.out.print(line, style="dim")
-
-    def _picture(self, where: str) -> ImageChunk:
-        image, note = self.host.picture(where)
-        words = f"{name_of(where)}: {image.n_tokens:,} tokens"
-        self.say(f"{words}; {note}" if note else words)
-        return image
 
     # One method a command, by its name
 
@@ -112,29 +67,30 @@ class Slash:
 
     def _think(self, argument: str) -> None:
         if argument:
-            chat_settings.apply(self.host.conversation.manner, "think-budget", argument)
-        self.host.conversation.manner.thinking = True
-        self.say("It thinks before it answers.")
+            chat_settings.apply(self.chat, "think-budget", argument)
+        self.chat.set_config(thinking=True)
+        self.say("Thinking is on.")
 
     def _nothink(self, _argument: str) -> None:
-        self.host.conversation.manner.thinking = False
-        self.say("It answers at once.")
+        self.chat.set_config(thinking=False)
+        self.say("Thinking is off.")
 
     def _model(self, argument: str) -> None:
         if argument:
-            self.host.switch(argument)
-        self.say(f"{self.host.label} talks.")
+            self.chat.replace_model(argument)
+            self.chat.prefill_ahead()
+        self.say(f"Now using {self.chat.label}.")
 
     def _system(self, argument: str) -> None:
-        conversation = self.host.conversation
         if argument:
-            conversation.system = None if argument == "-" else argument
-        self.say(conversation.system or "There is no system prompt.")
+            self.chat.set_system(None if argument == "-" else argument)
+        self.say(self.chat.system or "There is no system prompt.")
 
     def _image(self, argument: str) -> None:
-        for where in paths.pictures(argument):
-            self.images.append(self._picture(where))
-        self.say("It goes with your next message.")
+        for where in paths.images(argument):
+            self.images.append(self.chat.show_image(where))
+        count = len(self.images)
+        self.say(f"{count} image{'' if count == 1 else 's'} attached to your next message.")
 
     def _read(self, argument: str) -> None:
         for path in paths.files(argument):
@@ -143,73 +99,71 @@ class Slash:
             self.say(f"{path.name}: {len(text):,} characters, before your next message.")
 
     def _retry(self, _argument: str) -> Iterator[Event]:
-        return self.host.conversation.retry()
+        return self.chat.regenerate()
 
     def _edit(self, _argument: str) -> None:
-        self.draft = _last(self.host.conversation.messages, "user")
+        self.draft = _last(self.chat.messages, "user")
 
     def _undo(self, _argument: str) -> None:
-        text = self.host.conversation.undo()
-        self.host.keep()
-        self.say(f"Taken back: {text if len(text) < 60 else text[:57] + '...'}")  # noqa: PLR2004 - a line
+        text = self.chat.undo()
+        self.say(f"Removed: {text if len(text) < _LINE else text[: _LINE - 3] + '...'}")
 
     def _thoughts(self, _argument: str) -> None:
-        thinking = self.last.thinking if self.last else ""
-        self.say(thinking or "The last answer came without thinking.")
+        turn = self.chat.last_turn
+        self.say((turn and turn.thinking) or "There was no thinking before the last answer.")
 
     def _stats(self, _argument: str) -> None:
-        if self.last is None:
-            raise UsageError("Nothing was answered yet.")
-        render.pairs(self.out, _figures(self.last, self.host.conversation.engine.buffers))
+        turn = self.chat.last_turn
+        if turn is None:
+            raise UsageError("There is no answer yet.")
+        render.pairs(self.out, _figures(turn, self.chat.loaded.engine.buffers))
 
     def _context(self, _argument: str) -> None:
-        conversation = self.host.conversation
-        used, whole = conversation.reader.n_tokens, conversation.engine.n_ctx
+        used, whole, hidden = self.chat.model.n_tokens, self.chat.model.n_ctx, self.chat.hidden
         drawn = render.bar([("#", used)], whole, 30)
         self.say(f"{drawn:-<30}  {used:,} of {whole:,} tokens")
-        if conversation.window:
-            self.say(f"The {conversation.window} oldest messages are out of it.")
+        if hidden:
+            oldest = "oldest message is" if hidden == 1 else f"{hidden} oldest messages are"
+            self.say(f"The {oldest} no longer in it.")
 
     def _set(self, argument: str) -> None:
-        how = self.host.conversation.manner
         name, _, value = argument.partition(" ")
         value = value.strip()
         if not name:
-            own = [("show-thinking", "on" if self.show_thinking else "off")]
-            own += [("keys", "vi" if self.vi_keys else "emacs")]
-            render.pairs(
-                self.out, chat_settings.shown(how, self.host.conversation.sampling()) + own
-            )
+            rows = chat_settings.shown(self.chat)
+            rows += [("show-thinking", "on" if self.show_thinking else "off")]
+            render.pairs(self.out, [*rows, ("keys", "vi" if self.vi_keys else "emacs")])
         elif not value:
-            raise UsageError(f"Set {name} to what?", hint=f"Type: /set {name} VALUE")
+            raise UsageError(f"{name} needs a value.", hint=f"Type: /set {name} VALUE")
         elif name == "show-thinking":
             self.show_thinking = chat_settings.one_of(name, value, ("on", "off")) == "on"
         elif name == "keys":
             self.vi_keys = chat_settings.one_of(name, value, ("emacs", "vi")) == "vi"
         else:
-            self.say(chat_settings.apply(how, name, value))
+            self.say(chat_settings.apply(self.chat, name, value))
 
     def _save(self, argument: str) -> None:
-        self.say(f"Saved as {self.host.save(argument)}.")
+        self.say(f"Saved as {self.chat.save_as(argument)}.")
 
     def _sessions(self, _argument: str) -> None:
-        kept = self.host.kept()
-        render.pairs(self.out, kept) if kept else self.say("None is kept.")
+        good, broken = store.listed()
+        rows = [(one.name, f"{one.label}  {one.title[:_LINE]}") for one in good]
+        rows += [(one.name, one.problem) for one in broken]
+        render.pairs(self.out, rows) if rows else self.say("There are no saved conversations.")
 
     def _load(self, argument: str) -> None:
-        self.host.load(argument)
-        self.host.conversation.read_ahead()
-        self.say(f"{argument}: {len(self.host.conversation.messages)} messages.")
+        self.chat.restore(argument)
+        self.chat.prefill_ahead()
+        count = len(self.chat.messages)
+        self.say(f"{argument}: {count} message{'' if count == 1 else 's'}.")
 
     def _export(self, argument: str) -> None:
-        conversation = self.host.conversation
-        system = [{"role": "system", "content": conversation.system}] if conversation.system else []
         path = paths.files(argument)[0]
-        transcript_file.write(path, [*system, *conversation.messages], title=self.host.label)
+        transcript_file.write(path, self.chat)
         self.say(f"Written: {path}")
 
     def _copy(self, argument: str) -> None:
-        text = _last(self.host.conversation.messages, "assistant")
+        text = _last(self.chat.messages, "assistant")
         if argument:
             blocks = _CODE.findall(text)
             if chat_settings.one_of("/copy", argument, ("code",)) and not blocks:
@@ -220,31 +174,31 @@ class Slash:
         self.say(f"Copied {len(text):,} characters, if your terminal allows it.")
 
     def _clear(self, _argument: str) -> None:
-        self.host.begin()
-        self.last, self.images, self.text = None, [], ""
-        self.say("A new conversation.")
+        self.chat.clear()
+        self.images, self.text, self.draft = [], "", None
+        self.say("New conversation.")
 
     def _quit(self, _argument: str) -> None:
         raise EOFError
 
 
-def _last(messages: Iterable[Any], role: str) -> str:
+def _last(messages: Sequence[Message], role: str) -> str:
     """Give the text of the last message of a role."""
-    found = [message for message in messages if message["role"] == role]
+    found = [message.content for message in messages if message.role == role]
     if not found:
-        raise UsageError("Nothing was said yet.")
-    return text_of(found[-1])
+        raise UsageError("There is no message yet.")
+    return found[-1]
 
 
 def _figures(turn: Turn, buffers: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Give what /stats shows: the last answer's tokens and rates, and the engine's memory."""
+    """Give what /stats shows: the last answer's tokens and speeds, and the engine's memory."""
     first = turn.first_token_seconds
     return [
-        ("prompt", f"{turn.prompt_tokens:,} tokens, {turn.cached_tokens:,} of them kept"),
-        ("read", _rate(turn.prompt_rate)),
+        ("prompt", f"{turn.prompt_tokens:,} tokens, {turn.cached_tokens:,} of them cached"),
+        ("prefill", _rate(turn.prompt_rate)),
         ("answer", f"{turn.completion_tokens:,} tokens"),
-        ("written", _rate(turn.decode_rate)),
-        ("first", f"after {first:.2f} s" if first else "-"),
+        ("decode", _rate(turn.decode_rate)),
+        ("first token", f"after {first:.2f} s" if first else "-"),
         *((part.replace("_", " "), units.memory(size)) for part, size in buffers.items() if size),
     ]
 

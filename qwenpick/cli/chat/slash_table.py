@@ -20,7 +20,7 @@ class Command(Struct, frozen=True):
 
     Args:
         name: With its slash.
-        argument: What follows it, in words; in brackets where it may be left out.
+        argument: What follows it, in words; in brackets where it is optional.
         does: One line.
         completes: What the argument is completed from.
     """
@@ -37,43 +37,40 @@ class Command(Struct, frozen=True):
 
 
 COMMANDS = (
-    Command("/help", "", "this list, and the keys"),
-    Command("/think", "[TOKENS]", "think before answering, up to so many tokens"),
-    Command("/nothink", "", "answer at once"),
-    Command("/model", "[MODEL]", "go on with another size, or file", "model"),
-    Command("/system", "[TEXT]", "show or set the system prompt; /system - takes it away"),
-    Command(
-        "/image",
-        "FILE",
-        "show the model a picture, or what is at an address, with the next message",
-        "file",
-    ),
+    Command("/help", "", "show this list, and the keys"),
+    Command("/think", "[TOKENS]", "think before answering, up to this many tokens"),
+    Command("/nothink", "", "answer without thinking"),
+    Command("/model", "[MODEL]", "switch to another model", "model"),
+    Command("/system", "[TEXT]", "show or set the system prompt; /system - removes it"),
+    Command("/image", "FILE", "attach an image, a file or an address, to the next message", "file"),
     Command("/read", "FILE", "put a text file before the next message", "file"),
-    Command("/retry", "", "answer the last message again, with other draws"),
-    Command("/edit", "", "write the last message anew"),
-    Command("/undo", "", "take back the last message and its answer"),
+    Command("/retry", "", "regenerate the last answer"),
+    Command("/edit", "", "edit the last message and answer it again"),
+    Command("/undo", "", "remove the last message and its answer"),
     Command("/thoughts", "", "show the thinking of the last answer"),
-    Command("/stats", "", "tokens, times and rates of the last answer, and the memory"),
-    Command("/context", "", "how full the window is"),
-    Command("/set", "[NAME VALUE]", "show or change how answers are made", "setting"),
-    Command("/save", "[NAME]", "keep this conversation, by a name of yours"),
-    Command("/sessions", "", "the kept conversations"),
-    Command("/load", "NAME", "go on with a kept conversation", "session"),
+    Command("/stats", "", "show tokens, times and speeds of the last answer, and the memory"),
+    Command("/context", "", "show how full the context is"),
+    Command("/set", "[NAME VALUE]", "show or change how answers are generated", "setting"),
+    Command("/save", "[NAME]", "save this conversation, under a name of your choice"),
+    Command("/sessions", "", "list the saved conversations"),
+    Command("/load", "NAME", "continue a saved conversation", "session"),
     Command("/export", "FILE", "write the conversation to a .md or .json file", "file"),
     Command("/copy", "[code]", "copy the last answer, or its last block of code"),
-    Command("/clear", "", "begin a new conversation"),
-    Command("/quit", "", "leave; so does Ctrl-D"),
+    Command("/clear", "", "start a new conversation"),
+    Command("/quit", "", "leave; also /bye or Ctrl-D"),
 )
 
 KEYS = (
     ("Enter", "send"),
-    ("Alt-Enter", "a new line; pasted lines stay together"),
-    ("Up, Down", "earlier messages, of earlier sessions too"),
-    ("Tab", "complete a command or a file's name"),
+    ("Alt-Enter", "new line; pasted lines stay together"),
+    ("Up, Down", "earlier messages, also of earlier sessions"),
+    ("Tab", "complete a command or a file name"),
     ("Ctrl-C", "stop the answer; twice at the prompt: leave"),
-    ("Ctrl-T", "show or fold the thinking"),
+    ("Ctrl-T", "show or hide the thinking"),
     ("Ctrl-D", "leave"),
 )
+_ALIASES = {"/bye": "/quit", "/exit": "/quit", "/?": "/help"}
+_NEEDS = {"FILE": "a file name", "NAME": "a name"}
 
 
 def find(text: str) -> tuple[Command, str]:
@@ -84,21 +81,22 @@ def find(text: str) -> tuple[Command, str]:
     Raises:
         UsageError: There is no such command, or it lacks its argument.
     """
-    name, _, argument = text.strip().partition(" ")
-    known = [command.name for command in COMMANDS]
-    starting = [command for command in COMMANDS if command.name.startswith(name.casefold())]
-    exact = [command for command in starting if command.name == name.casefold()]
+    typed, _, argument = text.strip().partition(" ")
+    name = _ALIASES.get(typed.casefold(), typed.casefold())
+    starting = [command for command in COMMANDS if command.name.startswith(name)]
+    exact = [command for command in starting if command.name == name]
     found = exact or (starting if len(starting) == 1 else [])
     if not found:
-        near = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.5)
+        known = [command.name for command in COMMANDS]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         names = [command.name for command in starting] or near
         raise UsageError(
-            f"{name} is no command.",
-            hint=f"Did you mean {' or '.join(names)}?" if names else "All of them: /help",
+            f"Unknown command {typed}.",
+            hint=f"Did you mean {' or '.join(names)}?" if names else "See all commands: /help",
         )
     command, argument = found[0], argument.strip()
-    if command.argument and command.argument[0] != "[" and not argument:
-        raise UsageError(f"{command.name} of what?", hint=f"Type: {command.usage}")
+    if not argument and (needed := _NEEDS.get(command.argument)):
+        raise UsageError(f"{command.name} needs {needed}.", hint=f"Type: {command.usage}")
     return command, argument
 
 

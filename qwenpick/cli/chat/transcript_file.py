@@ -3,53 +3,53 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qwenpick.chat.messages import PLACE, text_of
+from qwenpick.chat.messages import Message, to_openai
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    Message = Mapping[str, Any]
+    from qwenpick.app.chats import Chat
 
 _SPEAKERS = {"system": "System", "user": "You", "assistant": "Answer", "tool": "Tool"}
 
 
-def write(path: Path, messages: Sequence[Message], *, title: str) -> None:
-    """Write a conversation to a file that is not there yet; its ending says in which form.
+def write(path: Path, chat: Chat) -> None:
+    """Write a conversation to a new file; its ending says in which form.
 
     Raises:
-        UsageError: The ending is neither .md nor .json, or the file can't be made.
+        UsageError: The ending is neither .md nor .json, or the file cannot be made.
     """
-    forms = {".md": as_markdown, ".json": as_json}
-    form = forms.get(path.suffix.casefold())
+    form = {".md": _markdown, ".json": _json}.get(path.suffix.casefold())
     if form is None:
         raise UsageError(f"{path} is neither .md nor .json.", hint="Type: /export chat.md")
+    system = [Message(role="system", content=chat.system)] if chat.system else []
+    text = form([*system, *chat.messages], chat.label)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(form(messages, title=title))
+            file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} is there already.", hint="Name another file.") from None
+        raise UsageError(f"{path} exists already.", hint="Choose another name.") from None
     except OSError as error:
-        raise UsageError(f"{path} can't be written: {error.strerror}.") from None
+        raise UsageError(f"Cannot write {path}: {error.strerror}.") from None
 
 
-def as_markdown(messages: Sequence[Message], *, title: str) -> str:
+def _markdown(messages: Sequence[Message], title: str) -> str:
     """Write it for people; thinking is left out."""
     parts = [f"# {title}"]
     for message in messages:
-        parts.append(f"## {_SPEAKERS.get(message['role'], message['role'])}")
-        parts.append(text_of(message, place=PLACE))
-        parts += [
-            f"```json\n{json.dumps(call['function'], ensure_ascii=False)}\n```"
-            for call in message.get("tool_calls", ())
-        ]
+        parts += [f"## {_SPEAKERS[message.role]}", *("[image]" for _ in message.images)]
+        parts.append(message.content)
+        for call in message.tool_calls:
+            shown = {"name": call.name, "arguments": call.arguments}
+            parts.append(f"```json\n{json.dumps(shown, ensure_ascii=False)}\n```")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def as_json(messages: Sequence[Message], *, title: str) -> str:
+def _json(messages: Sequence[Message], title: str) -> str:
     """Write it for programs, thinking as `reasoning_content`."""
-    document = {"schema": 1, "title": title, "messages": list(messages)}
+    document = {"schema": 1, "title": title, "messages": [to_openai(one) for one in messages]}
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

@@ -1,57 +1,60 @@
-"""The kept conversations: `sessions`, which lists and removes them."""
+"""The saved conversations: `sessions`, which lists and removes them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from qwenpick.cli.options import Json, Yes  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import ask, emit, status
 
 if TYPE_CHECKING:
-    from qwenpick.app.store import Session
+    from qwenpick.app.store import Broken, Session
 
 
-class SessionsResult(Struct, frozen=True):
-    """The kept conversations, the last used first."""
+class SessionsResult(Struct, frozen=True, kw_only=True):
+    """The saved conversations, the last used first, and those whose file is broken."""
 
     sessions: list[Session]
+    broken: list[Broken]
 
     def to_json(self) -> dict[str, Any]:
         """Give the document of `sessions --json`."""
-        return {
-            "sessions": [
-                {
-                    "name": one.name,
-                    "title": one.title,
-                    "model": one.model,
-                    "messages": len(one.messages),
-                    "updated": one.updated,
-                    "state_bytes": _size(one),
-                }
-                for one in self.sessions
-            ]
-        }
+        listed = [
+            {
+                "name": one.name,
+                "title": one.title,
+                "model": one.model,
+                "messages": len(one.messages),
+                "updated": one.updated.isoformat(timespec="seconds"),
+                "state_bytes": _state_bytes(one.name),
+            }
+            for one in self.sessions
+        ]
+        return {"sessions": listed, "broken": to_builtins(self.broken)}
 
     def render(self) -> None:
         """Show them to a person."""
         from qwenpick.cli import render
 
         out = render.console()
-        if not self.sessions:
-            out.print("No conversation is kept yet. Start one: qwenpick chat")
-            return
-        rows = [
-            (one.name, one.updated[:16].replace("T", " "), one.label, one.title[:40])
-            for one in self.sessions
-        ]
-        render.columns(out, ("name", "last used", "model", "begins with"), rows)
+        if self.sessions:
+            rows = [
+                (one.name, f"{one.updated.astimezone():%Y-%m-%d %H:%M}", one.label, one.title[:40])
+                for one in self.sessions
+            ]
+            render.columns(out, ("name", "last used", "model", "begins with"), rows)
+        elif not self.broken:
+            out.print("There are no saved conversations. Start one: qwenpick chat")
+        for one in self.broken:
+            out.print(f"{one.name} is broken: {one.problem}", soft_wrap=True)
+            out.print(f"Remove it: qwenpick sessions --remove {one.name}", soft_wrap=True)
 
 
 class Removed(Struct, frozen=True):
-    """Conversations that are not there any more."""
+    """Conversations that were removed."""
 
     names: list[str]
 
@@ -65,17 +68,17 @@ class Removed(Struct, frozen=True):
 
 def sessions(
     remove: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Remove this one, after a question."),
+        list[str] | None, typer.Option(metavar="NAME", help="Remove this conversation.")
     ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """List the kept conversations; chat --session NAME goes on with one."""
+    """List or remove saved conversations."""
     from qwenpick.app import store
 
     if not remove:
-        emit(SessionsResult(store.kept()), as_json=as_json)
+        good, broken = store.listed()
+        emit(SessionsResult(sessions=good, broken=broken), as_json=as_json)
         return
     names = list(dict.fromkeys(remove))
     for name in names:
@@ -86,5 +89,8 @@ def sessions(
         emit(Removed(names), as_json=as_json)
 
 
-def _size(session: Session) -> int | None:
-    return session.state_path.stat().st_size if session.state_path.is_file() else None
+def _state_bytes(name: str) -> int | None:
+    from qwenpick.app.store import state_path
+
+    path = state_path(name)
+    return path.stat().st_size if path.is_file() else None
