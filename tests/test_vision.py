@@ -319,7 +319,7 @@ def test_a_kept_picture_that_is_gone_is_told_and_no_more(
     capsys.readouterr()
     assert keep(model, "--resume", "-p", "And now?", "--json") == 0
     seen = capsys.readouterr()
-    assert "A picture is not there any more" in seen.err
+    assert "1 image is missing" in seen.err
     (turn,) = json.loads(seen.out)["turns"]
     assert turn["prompt_tokens"] < 200
 
@@ -332,7 +332,7 @@ def test_without_its_projector_a_session_goes_on_in_words(
     capsys.readouterr()
     assert keep(blind, "--resume", "-p", "And now?", "--json") == 0
     seen = capsys.readouterr()
-    assert "Its pictures can't be seen" in seen.err
+    assert "The model cannot see the images" in seen.err
     assert json.loads(seen.out)["turns"][0]["prompt_tokens"] < 200
 
 

@@ -218,18 +218,19 @@ class Chat:
         """Let the model see an image: decoded, or by its path or address.
 
         Returns:
-            What `send` takes; its note, if it was changed, went to the ui.
+            What `send` takes; of a path, size and changes are told to the ui.
 
         Raises:
             UsageError: It is missing, or is not an image.
             PullError: The address cannot be reached.
             RunError: There is no projector, or no memory for it.
         """
-        name = images.name_of(image) if isinstance(image, str) else "image"
-        decoded = images.read_image(image) if isinstance(image, str) else image
+        if not isinstance(image, str):
+            return self._images.show(image, self.loaded)
+        decoded = images.read_image(image)
         chunk = self._images.show(decoded, self.loaded)
         note = f"; {decoded.note}" if decoded.note else ""
-        self._ui.status(f"{name}: {chunk.n_tokens:,} tokens{note}")
+        self._ui.status(f"{images.name_of(image)}: {chunk.n_tokens:,} tokens{note}")
         return chunk
 
     def prefill_ahead(self) -> None:

@@ -17,10 +17,10 @@ from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolv
 
 MODES = ("general", "coding")
 _EXAMPLES = (
-    ('qwenpick chat 4b -p "Why is the sky blue?"', "one question, one answer"),
-    ('cat report.txt | qwenpick chat -p "Sum this up"', "a question about a text"),
-    ('qwenpick chat 4b --image map.png -p "Where is this?"', "a question about an image"),
-    ("qwenpick chat --resume", "continue the last conversation"),
+    ('qwenpick chat 4b -p "Why is the sky blue?"', "answer and exit"),
+    ('cat report.txt | qwenpick chat -p "Sum this up"', "ask about a text"),
+    ('qwenpick chat 4b --image map.png -p "Where is it?"', "ask about an image"),
+    ("qwenpick chat --resume", "continue the last one"),
 )
 
 
@@ -171,4 +171,4 @@ class ChatCommand(TyperCommand):
                 formatter.write_dl(records, col_max=26)
         with formatter.section("Examples"):
             for command, does in _EXAMPLES:
-                formatter.write(f"  {command:<53} {does}\n")
+                formatter.write(f"  {command:<51} {does}\n")

@@ -89,7 +89,7 @@ def build_cli(arguments: Sequence[str]) -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name, help=summary)
         else:
-            app.command(name, cls=getattr(room, "COMMAND_CLASS", None))(command)
+            app.command(name, cls=getattr(room, "command_class", None))(command)
     return app
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qwenpick.chat.tools import Tool
     from qwenpick.engine.image import Picture
 
-COMMAND_CLASS = ChatCommand
+command_class = ChatCommand
 
 
 @spread
