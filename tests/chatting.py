@@ -51,7 +51,7 @@ def chat(  # noqa: PLR0913 - each is what a test changes
     ui = ui or Listener()
     question = ask_machine(Request(context=context), load_catalog())
     local = models.resolve(str(path or engines.tiny()), None, question, ui)
-    overrides = loader.LoadOverrides(threads=1)
+    overrides = loader.LoadOverrides(threads=1, save=save)
     loaded = loader.load(loader.prepare(local, question, overrides), ui)
     config = GenerationConfig(max_tokens=max_tokens, sampling={"temperature": 0.0}, guard=False)
     return Chat(loaded, config, ChatOptions(save=save, prefill_ahead=False), ui, session)

@@ -193,34 +193,33 @@ def test_what_outgrows_the_window_is_dropped_and_told(capsys: pytest.CaptureFixt
 
 
 def test_a_turn_that_fails_leaves_all_as_it_was() -> None:
-    talk = engines.conversation(engines.engine(engines.tiny(), 512), read_ahead=False)
+    talk = engines.conversation(engines.engine(engines.tiny(), 512), ahead=False)
     for number in range(4):
-        *_, last = talk.say(f"{number} " + "The sun " * 40)
-    before = list(talk.messages), talk.window
-    assert talk.window
-    with pytest.raises(RunError, match="and the window has 512"):
-        list(talk.say("The sun " * 900))
-    assert (talk.messages, talk.window) == before
-    for index, _ in enumerate(talk.retry()):
+        *_, last = talk.send(f"{number} " + "The sun " * 40)
+    before = list(talk.messages), talk.first_visible
+    assert talk.first_visible
+    with pytest.raises(RunError, match="the context has 512"):
+        list(talk.send("The sun " * 900))
+    assert (talk.messages, talk.first_visible) == before
+    for index, _ in enumerate(talk.turn(talk.messages[:-1], 1)):
         if index == 0:  # nothing of it was read yet
-            talk.stop()
-    assert (talk.messages, talk.window) == before
-    *_, last = talk.retry()
-    assert last.turn.reply == before[0][-1]["content"]
+            talk.stop.set()
+    assert (talk.messages, talk.first_visible) == before
+    *_, last = talk.turn(talk.messages[:-1], 1)
+    assert last.turn.reply == before[0][-1].content
 
 
 def test_an_answer_can_be_had_again_after_a_restart(tmp_path: Path) -> None:
     engine = engines.engine(engines.tiny())
     talk = engines.conversation(engine)
-    *_, first = talk.say("The sun " * 50)
-    talk.ahead.wait()
-    talk.close()
+    *_, first = talk.send("The sun " * 50)
+    talk.model.wait_prefill()
+    talk.model.close()
     owner = state.Owner(model="m", engine_version="1", kv_type="f16")
-    assert state.save(talk.reader, tmp_path / "state", owner)
-    again = engines.conversation(engine, read_ahead=False)
-    assert state.load(again.reader, tmp_path / "state", owner) is None
-    again.take_up(talk.messages, 0)
-    *_, last = again.retry()
+    assert state.save(talk.model.prefix_cache, tmp_path / "state", owner)
+    again = engines.conversation(engine, ahead=False)
+    assert state.load(again.model.prefix_cache, tmp_path / "state", owner) is None
+    *_, last = again.turn(talk.messages[:-1], 1)
     assert last.turn.reply == first.turn.reply
     assert last.turn.prompt_tokens - last.turn.cached_tokens < 16
 
@@ -266,13 +265,13 @@ def test_a_closed_pipe_ends_quietly() -> None:
 def test_no_harmed_state_is_handed_to_the_engine(tmp_path: Path) -> None:
     engine = engines.engine(engines.tiny())
     talk = engines.conversation(engine)
-    for _ in talk.say("The sun " * 20):
+    for _ in talk.send("The sun " * 20):
         pass
-    talk.ahead.wait()
-    talk.close()
+    talk.model.wait_prefill()
+    talk.model.close()
     owner = state.Owner(model="m", engine_version="1", kv_type="f16")
     whole = tmp_path / "state"
-    assert state.save(talk.reader, whole, owner)
+    assert state.save(talk.model.prefix_cache, whole, owner)
     data, dice = whole.read_bytes(), random.Random(1)  # noqa: S311 - dice, no secret
     harmed = tmp_path / "harmed"
     for number in range(2000):
@@ -283,8 +282,8 @@ def test_no_harmed_state_is_handed_to_the_engine(tmp_path: Path) -> None:
         else:
             del broken[at:]
         harmed.write_bytes(broken)
-        assert state.load(talk.reader, harmed, owner)
-    assert state.load(talk.reader, whole, owner) is None
+        assert state.load(talk.model.prefix_cache, harmed, owner)
+    assert state.load(talk.model.prefix_cache, whole, owner) is None
 
 
 def test_a_block_that_predicts_further_tokens_changes_nothing(

@@ -12,11 +12,10 @@ import pytest
 import shapes
 from schemas import SCHEMAS
 
-from qwenpick.chat.constraint import Constraint, make_tokenizer
-from qwenpick.chat.conversation import Conversation
+from qwenpick.chat.chat_model import ChatModel
 from qwenpick.chat.events import Finished
-from qwenpick.chat.generation import Limits
-from qwenpick.chat.generation_config import ModelInfo, TurnSettings
+from qwenpick.chat.generation_config import GenerationConfig, ModelInfo
+from qwenpick.chat.messages import Message
 from qwenpick.chat.schema import read_schema
 from qwenpick.engine.arguments import arguments
 from qwenpick.engine.engine import Engine
@@ -26,8 +25,6 @@ from qwenpick.pick.request import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from llguidance import LLTokenizer
 
 SAMPLE = random.Random(7).sample(range(50), 6)  # noqa: S311 - the same ones each time
 
@@ -40,37 +37,25 @@ def ask(
     if request.param == "qwen35":
         path = shapes.write(tmp_path_factory.mktemp("model") / "tiny.gguf", shapes.TINY)
     engine = Engine(path, arguments(Settings(context=2048, threads=2)))
-    tokenizer = make_tokenizer(engine)
+    model = ChatModel(engine, ModelInfo())
 
     def answer(document: dict[str, object], *, tokens: int = 900, thinking: bool = False) -> str:
-        return _answer(engine, tokenizer, document, tokens=tokens, thinking=thinking)
+        schema = read_schema(json.dumps(document))
+        config = GenerationConfig(
+            thinking=thinking,
+            max_tokens=tokens,
+            think_budget=5,
+            sampling={"temperature": 1.0},
+            seed=1,
+            schema=schema,
+        )
+        *_, last = model.answer([Message(role="user", content="Invent one, as JSON.")], config)
+        assert isinstance(last, Finished)
+        schema.check(last.turn.reply)
+        return last.turn.reply
 
     yield answer
     engine.close()
-
-
-def _answer(
-    engine: Engine,
-    tokenizer: LLTokenizer,
-    document: dict[str, object],
-    *,
-    tokens: int,
-    thinking: bool,
-) -> str:
-    schema = read_schema(json.dumps(document))
-    manner = TurnSettings(
-        thinking=thinking,
-        limits=Limits(max_tokens=tokens, think_budget=5, guard=False),
-        overrides={"temperature": 1.0},
-        seed=1,
-        mask=lambda: Constraint(schema, tokenizer),
-        read_ahead=False,
-    )
-    conversation = Conversation(engine, ModelInfo(), manner)
-    last = list(conversation.say("Invent one, as JSON."))[-1]
-    assert isinstance(last, Finished)
-    schema.check(last.turn.reply)
-    return last.turn.reply
 
 
 @pytest.mark.parametrize("number", SAMPLE)

@@ -81,14 +81,14 @@ def test_a_large_picture_is_scaled_and_said_so(
 @pytest.mark.parametrize(
     "case",
     [
-        ("notes.png", b"Dear diary", "no whole picture"),
-        ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "no whole picture"),
+        ("notes.png", b"Dear diary", "is not a whole image"),
+        ("cut.png", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "is not a whole image"),
         ("film.mp4", b"\x00\x00\x00\x18ftypmp42", "is a video"),
         ("film.png", b"\x00\x00\x00\x18ftypmp42", "is a video"),
         ("film.jpg", b"\x1a\x45\xdf\xa3webm", "is a video"),
         ("film.gif", b"RIFF\x00\x00\x00\x00AVI LIST", "is a video"),
-        ("empty.png", b"", "no whole picture"),
-        ("missing.png", None, "is not there"),
+        ("empty.png", b"", "is not a whole image"),
+        ("missing.png", None, "There is no file"),
     ],
 )
 def test_what_is_no_picture_is_refused(
@@ -228,7 +228,7 @@ def test_an_address_is_a_picture_too(
 @pytest.mark.parametrize(
     "case",
     [
-        ("/page.png", 2, "no whole picture"),
+        ("/page.png", 2, "is not a whole image"),
         ("/gone.png", 4, "answers 404"),
         ("/large.png", 2, "larger than 34 MB"),
         ("/film", 2, "is a video"),

@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
     from qwenpick.app.loader import LoadedModel, Prepared
     from qwenpick.app.ui import Ui
-    from qwenpick.catalog.model import Sampling
     from qwenpick.chat.events import Event, Turn
     from qwenpick.chat.generation_config import GenerationConfig
     from qwenpick.engine.chunks import ImageChunk
-    from qwenpick.engine.image import Picture
+    from qwenpick.engine.image import DecodedImage
 
 
 class ChatOptions(Struct, frozen=True, kw_only=True):
@@ -51,6 +50,14 @@ class Chat:
         options: What to do beside answering.
         ui: Told what happens beside the turns.
         session: A saved conversation to continue, None for a new one.
+
+    Attributes:
+        session: The conversation now: system prompt, messages, where it is saved.
+        images: Its images, as the model sees them.
+        loaded: The model now.
+        model: What answers with it.
+        config: How it answers.
+        last_turn: How the last turn went, None before there is one.
     """
 
     def __init__(
@@ -61,50 +68,20 @@ class Chat:
         ui: Ui,
         session: store.Session | None = None,
     ) -> None:
-        self.config, self.options = config, options
-        self.loaded = loaded
-        self.model = self._chat_model(loaded)
+        self.config = config
         self.last_turn: Turn | None = None
-        self._ui = ui
-        self._saving = options.save
-        self._session = store.Session(model="")
-        self._images = images.Images()
+        self._ui, self._options, self._saving = ui, options, options.save
         self._turns: list[Turn] = []
-        self._attempt = 0
-        self._stop = Stop()
+        self._attempt, self._stop = 0, Stop()
+        self.session, self.images = store.Session(model=""), images.Images()
+        self._use(loaded)
         if session:
             self._continue(session)
-
-    # What it is now
-
-    @property
-    def label(self) -> str:
-        """Model and quantisation, in a word or two."""
-        return self.loaded.label
-
-    @property
-    def system(self) -> str | None:
-        """The system prompt."""
-        return self._session.system
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """All messages after the system prompt."""
-        return self._session.messages
-
-    @property
-    def hidden(self) -> int:
-        """How many of the oldest messages the context has no room for."""
-        return self._session.first_visible
-
-    @property
-    def image_tokens(self) -> int:
-        """The tokens of the largest image that was shown, 0 where there is none."""
-        return self._images.largest_tokens
-
-    def sampling(self) -> Sampling:
-        """Give the sampling values that hold now."""
-        return self.model.sampling(self.messages, self.config)
+        return self.session.messages
 
     # Turns: the events of each end with Finished, and only then the conversation changes
 
@@ -119,10 +96,7 @@ class Chat:
         return self._turn(asked, attempt=self._attempt + 1, replaces=True)
 
     def edit(self, text: str, shown: Sequence[ImageChunk] = ()) -> Iterator[Event]:
-        """Send another text in place of the last message, with its images and more.
-
-        Stopped, the old message and its answer stay.
-        """
+        """Replace the last message's text, and add images; stopped, it and its answer stay."""
         last = self._last_question()
         old = self.messages[last]
         keys = (*old.images, *(chunk.key for chunk in shown))
@@ -153,31 +127,31 @@ class Chat:
     ) -> Iterator[Event]:
         """Begin a turn: from now on `stop` ends it."""
         self._stop = Stop()
-        return self._events(replace(self._session, messages=asked), attempt, replaces=replaces)
+        return self._events(replace(self.session, messages=asked), attempt, replaces=replaces)
 
     def _events(self, asked: store.Session, attempt: int, *, replaces: bool) -> Iterator[Event]:
         for event in self.model.answer(
             _with_system(asked),
             self.config,
-            images=self._images.chunks,
+            images=self.images.chunks,
             first_visible=asked.first_visible,
             attempt=attempt,
             stop=self._stop,
         ):
             if isinstance(event, Finished):
-                stopped = replaces and event.turn.finish == "interrupted"
-                if stopped:
+                kept = not (replaces and event.turn.finish == "interrupted")
+                if not kept:
                     yield Notice("Stopped: the last message and its answer are unchanged.")
-                elif event.first_visible > asked.first_visible and (longer := self._longer()):
-                    yield Notice(f"A longer context fits: {longer}")
-                self._finish(asked, event, attempt, kept=not stopped)
+                elif event.first_visible > asked.first_visible:
+                    yield from self._longer()
+                self._finish(asked, event, attempt, kept=kept)
             yield event
 
-    def _longer(self) -> str:
-        """Give what to type for a longer context, empty where none fits."""
-        context = loader.longer_context(self.loaded.prepared)
-        again = " --resume" if self._saving else ""
-        return f"qwenpick chat{again} --context {context}" if context else ""
+    def _longer(self) -> Iterator[Notice]:
+        """Say what to type for a longer context, where one fits."""
+        if context := loader.longer_context(self.loaded.prepared):
+            again = " --resume" if self._saving else ""
+            yield Notice(f"A longer context fits: qwenpick chat{again} --context {context}")
 
     def _finish(self, asked: store.Session, event: Finished, attempt: int, *, kept: bool) -> None:
         self.last_turn = event.turn
@@ -185,7 +159,7 @@ class Chat:
         if kept and event.message:
             messages = (*asked.messages, event.message)
             self._attempt = attempt
-            self._session = replace(asked, messages=messages, first_visible=event.first_visible)
+            self.session = replace(asked, messages=messages, first_visible=event.first_visible)
         self.prefill_ahead()
         self._save()
 
@@ -195,30 +169,29 @@ class Chat:
         """Remove the last message and its answer; returns the message's text."""
         last = self._last_question()
         text = self.messages[last].content
-        self._change(messages=self.messages[:last], first_visible=min(self.hidden, last))
+        visible = min(self.session.first_visible, last)
+        self._replace(replace(self.session, messages=self.messages[:last], first_visible=visible))
         self._save()
         return text
 
     def clear(self) -> None:
         """Start a new conversation; the system prompt stays."""
-        self.model.stop_prefill()
-        self._session = store.Session(model="", system=self.system)
-        self._images = images.Images()
-        self.last_turn, self._attempt = None, 0
+        self._replace(store.Session(model="", system=self.session.system))
+        self.images = images.Images()
 
     def set_system(self, text: str | None) -> None:
         """Set the system prompt, or remove it."""
-        self._change(system=text)
+        self._replace(replace(self.session, system=text))
 
     def set_config(self, **changes: object) -> None:
         """Change fields of the config, for the turns that follow."""
         self.config = replace(self.config, **changes)
 
-    def show_image(self, image: Picture | str) -> ImageChunk:
-        """Let the model see an image: decoded, or by its path or address.
+    def show_image(self, image: DecodedImage | str) -> ImageChunk:
+        """Let the model see an image, and give what `send` takes.
 
-        Returns:
-            What `send` takes; of a path, size and changes are told to the ui.
+        Args:
+            image: Decoded, or a path or address; then the ui is told its size and changes.
 
         Raises:
             UsageError: It is missing, or is not an image.
@@ -226,25 +199,25 @@ class Chat:
             RunError: There is no projector, or no memory for it.
         """
         if not isinstance(image, str):
-            return self._images.show(image, self.loaded)
+            return self.images.show(image, self.loaded)
         decoded = images.read_image(image)
-        chunk = self._images.show(decoded, self.loaded)
+        chunk = self.images.show(decoded, self.loaded)
         note = f"; {decoded.note}" if decoded.note else ""
         self._ui.status(f"{images.name_of(image)}: {chunk.n_tokens:,} tokens{note}")
         return chunk
 
     def prefill_ahead(self) -> None:
         """Pre-process what the next prompt will begin with, where that is wanted."""
-        if self.options.prefill_ahead:
+        if self._options.prefill_ahead:
             self.model.prefill_ahead(
-                _with_system(self._session),
+                _with_system(self.session),
                 self.config,
-                images=self._images.chunks,
-                first_visible=self.hidden,
+                images=self.images.chunks,
+                first_visible=self.session.first_visible,
                 next_role="tool" if self.messages and self.messages[-1].tool_calls else "user",
             )
 
-    # Another model
+    # Models
 
     def replace_model(self, name: str) -> None:
         """Continue with another model; whatever fails, the old one answers on.
@@ -256,9 +229,9 @@ class Chat:
             QwenpickError: There is no such model, it does not fit, or it cannot be loaded.
         """
         old = self.loaded
-        question = old.prepared.question
+        question, overrides = old.prepared.question, old.prepared.overrides
         local = models.resolve(name, None, question, self._ui)
-        prepared = loader.prepare(local, question, old.prepared.overrides)
+        prepared = loader.prepare(local, question, overrides)
         self.model.stop_prefill()
         if _both_fit(old.prepared, prepared):
             loaded = loader.load(prepared, self._ui)
@@ -276,19 +249,22 @@ class Chat:
             models.remember(local)
 
     def _use(self, loaded: LoadedModel) -> None:
-        self.loaded, self.model = loaded, self._chat_model(loaded)
-        self._see(self._images)
+        self.loaded, prepared = loaded, loaded.prepared
+        info = ModelInfo(model=prepared.model, metadata=prepared.file.header.metadata)
+        room = prepared.memory.checkpoints
+        self.model = ChatModel(loaded.engine, info, checkpoint_bytes=room)
+        path, label = str(prepared.local.path), loaded.label
+        self._held = {"model": path, "label": label, "context": self.model.n_ctx}
+        self._see(self.images)
 
     def _close_model(self) -> None:
-        self._write_rates()
+        """Free the engine, once the rates of its turns are saved."""
+        turns, self._turns = self._turns, []
+        if self._saving:
+            with suppress(OSError):  # a home that cannot be written to
+                rates.keep_turns(self.loaded.prepared, turns)
         self.model.close()
         self.loaded.close()
-
-    def _chat_model(self, loaded: LoadedModel) -> ChatModel:
-        prepared = loaded.prepared
-        info = ModelInfo(model=prepared.model, metadata=prepared.file.header.metadata)
-        memory = prepared.memory
-        return ChatModel(loaded.engine, info, checkpoint_bytes=memory.checkpoints)
 
     # Sessions
 
@@ -302,12 +278,12 @@ class Chat:
             raise UsageError("There is nothing to save yet.", hint="Send a message, then: /save")
         try:
             if name:
-                self._session = store.rename(self._session, name)
+                self.session = store.rename(self.session, name)
             self._write()
         except OSError as error:
             raise UsageError(f"Cannot save this conversation: {error.strerror}.") from None
         self._saving = True
-        return self._session.name
+        return self.session.name
 
     def restore(self, name: str) -> None:
         """Continue a saved conversation, with the model that is loaded.
@@ -321,9 +297,9 @@ class Chat:
         """Save the engine's state, and free the engine."""
         try:
             self.model.stop_prefill()
-            if self._saving and self._session.name and self._turns:
+            if self._saving and self.session.name and self._turns:
                 with self._writing():
-                    place = store.state_path(self._session.name)
+                    place = store.state_path(self.session.name)
                     state.save(self.model.prefix_cache, place, self._owner())
                     store.prune()
         finally:
@@ -331,40 +307,40 @@ class Chat:
 
     def _continue(self, session: store.Session) -> None:
         saved = images.saved(session)
-        self.model.stop_prefill()
         longer = 0 < session.context < self.model.n_ctx
-        self._session = replace(session, first_visible=0) if longer else session
-        self.last_turn, self._attempt = None, 0
+        self._replace(replace(session, first_visible=0) if longer else session)
         self._see(saved)
         place = store.state_path(session.name)
         if place.is_file() and (why := state.load(self.model.prefix_cache, place, self._owner())):
             self._ui.status(f"The saved state of {session.name} is not used: {why}.")
 
-    def _see(self, saved: images.Images) -> None:
-        self._images, why = saved.shown_to(self.loaded, self._session.image_keys)
+    def _replace(self, session: store.Session) -> None:
+        self.model.stop_prefill()
+        if session.name != self.session.name:
+            self.last_turn, self._attempt = None, 0
+        self.session = session
+
+    def _see(self, shown: images.Images) -> None:
+        self.images, why = shown.shown_to(self.loaded, self.session.image_keys)
         if why:
             self._ui.status(why)
 
+    def _owner(self) -> state.Owner:
+        seen = any(key in self.images.chunks for key in self.session.image_keys)
+        return state.owner_of(self.loaded, sees=seen)
+
     def _save(self) -> None:
-        if self._saving and (self.messages or self._session.name):
+        if self._saving and (self.messages or self.session.name):
             with self._writing():
                 self._write()
 
     def _write(self) -> None:
-        before = self._session
-        self._session = store.save(
-            replace(
-                before,
-                model=str(self.loaded.prepared.local.path),
-                label=self.label,
-                context=self.model.n_ctx,
-            ),
-            self._images.png,
-        )
-        if before.name and self._session.name != before.name:
+        before = self.session.name
+        self.session = store.save(replace(self.session, **self._held), self.images.png)
+        if before and self.session.name != before:
             self._ui.status(
-                f"{before.name} was changed by another qwenpick meanwhile; "
-                f"this conversation is saved as {self._session.name}."
+                f"{before} was changed by another qwenpick meanwhile; "
+                f"this conversation is saved as {self.session.name}."
             )
 
     @contextmanager
@@ -375,20 +351,6 @@ class Chat:
         except OSError as error:
             self._ui.status(f"Cannot save this conversation any more: {error.strerror}.")
             self._saving = False
-
-    def _write_rates(self) -> None:
-        turns, self._turns = self._turns, []
-        if self._saving:
-            with suppress(OSError):  # a home that cannot be written to
-                rates.keep_turns(self.loaded.prepared, turns)
-
-    def _owner(self) -> state.Owner:
-        seen = any(key in self._images.chunks for key in self._session.image_keys)
-        return state.owner_of(self.loaded, sees=seen)
-
-    def _change(self, **changes: object) -> None:
-        self.model.stop_prefill()
-        self._session = replace(self._session, **changes)
 
     def _last_question(self) -> int:
         found = [at for at, message in enumerate(self.messages) if message.role == "user"]

@@ -30,7 +30,12 @@ _SHAPE = (
 
 
 def compute_table(
-    path: Path, shape: Architecture, model: Model | None, engine: EngineBuild
+    path: Path,
+    shape: Architecture,
+    model: Model | None,
+    engine: EngineBuild,
+    *,
+    save: bool = True,
 ) -> ComputeTable | None:
     """Give the compute buffers of a file, None where there is no engine to ask.
 
@@ -39,6 +44,7 @@ def compute_table(
         shape: The model's shape, by the file's header.
         model: What it is of the catalogue's.
         engine: The installed engine.
+        save: Whether its answer is kept.
 
     Raises:
         RunError: The engine refuses the file.
@@ -54,8 +60,9 @@ def compute_table(
     from qwenpick.engine.dry_load import compute_buffers
 
     table = compute_buffers(path)
-    with suppress(OSError, UsageError):  # without a home that can be written to, it is asked again
-        _keep(key, table)
+    if save:
+        with suppress(OSError, UsageError):  # without a home to write to, it is asked again
+            _keep(key, table)
     return table
 
 

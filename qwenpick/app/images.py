@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from qwenpick.app.loader import LoadedModel
     from qwenpick.engine.chunks import ImageChunk
-    from qwenpick.engine.image import Picture
+    from qwenpick.engine.image import DecodedImage
 
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 _LARGEST_SENT = 32 << 20
@@ -31,7 +31,7 @@ def name_of(where: str) -> str:
     return where.partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
 
 
-def read_image(where: str) -> Picture:
+def read_image(where: str) -> DecodedImage:
     """Read and decode an image: a file, or what is at an address.
 
     Raises:
@@ -50,7 +50,7 @@ def read_image(where: str) -> Picture:
 class Images:
     """The images of one conversation, and the chunks by which one loaded model sees them."""
 
-    def __init__(self, decoded: dict[str, Picture] | None = None) -> None:
+    def __init__(self, decoded: dict[str, DecodedImage] | None = None) -> None:
         self._decoded = decoded or {}
         self.chunks: dict[str, ImageChunk] = {}
         """What the model sees, by key."""
@@ -60,7 +60,7 @@ class Images:
         """The tokens of the largest image."""
         return max((chunk.n_tokens for chunk in self.chunks.values()), default=0)
 
-    def show(self, image: Picture, loaded: LoadedModel) -> ImageChunk:
+    def show(self, image: DecodedImage, loaded: LoadedModel) -> ImageChunk:
         """Let the model see an image.
 
         Raises:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from qwenpick.catalog.model import Model
     from qwenpick.engine.chunks import ImageChunk
     from qwenpick.engine.engine import Engine
-    from qwenpick.engine.image import Picture
+    from qwenpick.engine.image import DecodedImage
     from qwenpick.engine.vision import Projector
     from qwenpick.pick.fit import Fit, PickInput
     from qwenpick.pick.memory import MemorySum
@@ -35,6 +35,8 @@ class LoadOverrides(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     force: bool = False
     """Load what the sum says will not fit."""
+    save: bool = True
+    """Keep what the engine says of the file."""
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -89,7 +91,7 @@ class LoadedModel:
         """Bytes of the buffer that encoding the first image took, as the library reported."""
         return self._projector.compute_bytes if self._projector else 0
 
-    def image_chunk(self, picture: Picture) -> ImageChunk:
+    def image_chunk(self, image: DecodedImage) -> ImageChunk:
         """Make the part of a prompt that shows an image.
 
         Raises:
@@ -98,7 +100,7 @@ class LoadedModel:
         """
         if not self._projector:
             self._projector = self._open_projector()
-        return self._projector.piece(picture)
+        return self._projector.chunk(image)
 
     def close(self) -> None:
         """Free the projector and the engine."""
@@ -135,7 +137,7 @@ def prepare(local: LocalModel, question: PickInput, overrides: LoadOverrides) ->
     if local.projector:
         known = local.model.projector if local.model else None
         projector = read_projector_shape(local.projector, known)
-    fitted = _fit(local, file, question, projector)
+    fitted = _fit(local, file, question, projector, save=overrides.save)
     settings = fitted.settings
     if not fitted.fits and not overrides.force:
         raise RunError(
@@ -184,7 +186,8 @@ def longer_context(prepared: Prepared) -> int | None:
         return None
     question = prepared.question
     asked = replace(question, wish=replace(question.wish, context=context))
-    fitted = _fit(prepared.local, prepared.file, asked, prepared.projector)
+    save = prepared.overrides.save
+    fitted = _fit(prepared.local, prepared.file, asked, prepared.projector, save=save)
     return context if fitted.fits else None
 
 
@@ -209,7 +212,12 @@ def _load(prepared: Prepared, ui: Ui) -> LoadedModel:
 
 
 def _fit(
-    local: LocalModel, file: ModelFile, question: PickInput, projector: ProjectorShape | None
+    local: LocalModel,
+    file: ModelFile,
+    question: PickInput,
+    projector: ProjectorShape | None,
+    *,
+    save: bool,
 ) -> Fit:
     """Fit the settings of a file whose header was read."""
     from qwenpick.app.compute_store import compute_table
@@ -227,7 +235,7 @@ def _fit(
             weights=sum(tensor.bytes for tensor in tensors),
             repack=repacked_bytes(tensors, question.machine.cpu.features),
             compute=compute_table(
-                local.path, file.architecture, local.model, question.machine.engine
+                local.path, file.architecture, local.model, question.machine.engine, save=save
             ),
         ),
         embedding=sum(tensor.bytes for tensor in tensors if tensor.name == "token_embd.weight"),

@@ -103,7 +103,7 @@ def save(cache: PrefixCache, path: Path, owner: Owner) -> bool:
     Raises:
         OSError: It cannot be written; what was at *path* is still there.
     """
-    cache.fit()
+    cache.rewind()
     if not cache.content:
         return False
     with files.writer(path) as file:
@@ -143,7 +143,7 @@ def load(cache: PrefixCache, path: Path, owner: Owner) -> str | None:
         return error.message
     body = memoryview(mapped)[mapped.tell() :]
     chunks = list(map(_chunk, content.pieces))
-    if not cache.adopt(chunks, body[: content.state]):
+    if not cache.restore(chunks, body[: content.state]):
         return "the engine refuses it"
     if content.checkpoint is not None:
         cache.checkpoints.take(content.checkpoint, body[content.state :])
@@ -181,9 +181,9 @@ def _plain(chunk: Chunk) -> tuple[int, ...] | _Image:
 
 def _chunk(plain: tuple[int, ...] | _Image) -> Chunk:
     if isinstance(plain, tuple):
-        return TextChunk(plain)
+        return TextChunk(plain, len(plain), len(plain))
     return ImageChunk(**msgspec.structs.asdict(plain), reader=_gone)
 
 
-def _gone(_position: int) -> None:
+def _gone(_position: int, _stop: object) -> None:
     raise AssertionError("a chunk that was read is not read again")

@@ -4,10 +4,10 @@
     QWENPICK_HOME/sessions/NAME/KEY.png         each image that was shown
     QWENPICK_HOME/sessions/NAME/state
 
-The messages are written after every turn, images before them, so a crash loses at most the one
-in flight. A state only saves time: it is written at the end, and kept for the last few sessions.
-A session is named by its first words. Two processes may have one open: a file that somebody else
-has changed is never overwritten; what is to be saved gets a folder of its own then.
+The messages are written after every turn, images before them, so a crash loses at most the turn
+under way. A state only saves time: it is written at the end, and kept for the last few sessions.
+Two processes may have one session open: a file that another one has changed is never overwritten;
+the conversation gets a folder of its own then.
 """
 
 from __future__ import annotations
@@ -21,51 +21,51 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
-from msgspec.structs import replace
+from msgspec import Meta, Struct, field
+from msgspec.structs import asdict, replace
 
 from qwenpick import files
-from qwenpick.chat.messages import Message, from_openai, to_openai
+from qwenpick.chat.messages import Message, from_openai
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_WORDS, _LONGEST_NAME = 6, 40
-_NAME_BYTES = 200
+_WORDS, _LONGEST_NAME, _NAME_BYTES = 6, 40, 200
 _LARGEST = 64 << 20
 """Bytes of a session's file, and of an image."""
 _DAY = 86_400
 STATES = 5
 """How many sessions keep their state: it takes 12 to 32 KiB a token, and 20 to 50 MB."""
-_MESSAGES, _STATE = "messages.json", "state"
+_FORMAT = 2
 _NEVER = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_SEE_OTHERS = "See the saved conversations: qwenpick sessions"
+_SEE = "See the saved conversations: qwenpick sessions"
 
 
-class Session(Struct, frozen=True, kw_only=True):
-    """A conversation, and where it is saved."""
+class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A conversation: what is saved, and where."""
 
-    name: str = ""
-    """Its folder; empty until it is saved or named."""
+    format: int = 1
     model: str
     """The MODEL to open it with: the file's path."""
     label: str = ""
     system: str | None = None
     messages: tuple[Message, ...] = ()
-    first_visible: int = 0
+    first_visible: Annotated[int, Meta(ge=0)] = field(default=0, name="window")
     """The first message that the model still sees."""
     context: int = 0
     """Tokens of the context that it was last held in, 0 where that is unknown."""
     updated: dt.datetime = _NEVER
     """When it was saved: an instant, whatever the time zone."""
+    name: str = ""
+    """Its folder; empty until it is saved or named."""
     digest: str = ""
-    """The sha256 of its file, as it was last read or written here."""
+    """The sha256 of its file, as it was last read or written here; not a part of the file."""
 
     @property
     def title(self) -> str:
-        """The first message of the person's, in one line."""
+        """The person's first message, in one line."""
         first = next((one.content for one in self.messages if one.role == "user"), "")
         return " ".join(first.split())
 
@@ -75,6 +75,16 @@ class Session(Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(key for one in self.messages for key in one.images))
 
 
+class _Version(Struct):
+    format: int = 1
+
+
+class _First(Session, frozen=True, kw_only=True):
+    """The form of version 0.1: messages in OpenAI's form."""
+
+    messages: list[dict[str, Any]]  # type: ignore[assignment]
+
+
 class Broken(Struct, frozen=True, kw_only=True):
     """A session whose file cannot be used."""
 
@@ -82,24 +92,12 @@ class Broken(Struct, frozen=True, kw_only=True):
     problem: str
 
 
-class _Document(Struct, frozen=True, kw_only=True):
-    """What is on disk; `window` is what version 0.1 calls `first_visible`."""
-
-    model: str
-    label: str = ""
-    system: str | None = None
-    messages: list[dict[str, Any]]
-    window: Annotated[int, Meta(ge=0)] = 0
-    context: int = 0
-    updated: dt.datetime = _NEVER
-
-
 def save(session: Session, png: Callable[[str], bytes | None]) -> Session:
-    """Write a session, whole or not at all.
+    """Write a session, whole or not at all; one without a name gets one.
 
     Args:
-        session: One without a name gets one.
-        png: Gives the file of an image by its key, None where it is not there.
+        session: What to write.
+        png: Gives the file of an image by its key, None where it is missing.
 
     Returns:
         The session as it is on disk now: under another name where its file was changed by
@@ -108,28 +106,22 @@ def save(session: Session, png: Callable[[str], bytes | None]) -> Session:
     Raises:
         OSError: It cannot be written.
     """
-    if not session.name:
-        session = replace(session, name=_new_folder(_first_words(session.title)))
-    _save_images(session, png)
-    session = replace(session, updated=dt.datetime.now(dt.UTC))
-    document = _Document(
-        model=session.model,
-        label=session.label,
-        system=session.system,
-        messages=[to_openai(message) for message in session.messages],
-        window=session.first_visible,
-        context=session.context,
-        updated=session.updated,
-    )
-    data = msgspec.json.format(msgspec.json.encode(document), indent=1)
-    path = _folder(session.name) / _MESSAGES
+    now = dt.datetime.now(dt.UTC)
+    name = session.name or _new_folder(_first_words(session.title, now))
+    for key in session.image_keys:
+        place = _image_path(name, key)
+        if not place.exists() and (image := png(key)):
+            files.write(place, image)
+    session = replace(session, format=_FORMAT, name=name, updated=now)
+    data = msgspec.json.format(msgspec.json.encode(replace(session, digest="")), indent=1)
+    path = _folder(name) / "messages.json"
     with files.locked(path):
-        changed = _digest(path) not in {"", session.digest}
-        if not changed:
+        ours = not path.is_file() or _sha256(path.read_bytes()) == session.digest
+        if ours:
             files.write(path, data)
-    if changed:
-        return save(replace(session, name=_new_folder(session.name), digest=""), png)
-    return replace(session, digest=hashlib.sha256(data).hexdigest())
+    if not ours:
+        return save(replace(session, name=_new_folder(name), digest=""), png)
+    return replace(session, digest=_sha256(data))
 
 
 def load(name: str) -> Session:
@@ -138,35 +130,34 @@ def load(name: str) -> Session:
     Raises:
         UsageError: There is none of this name, or its file is broken.
     """
-    path = _folder(name) / _MESSAGES
+    path = _folder(name) / "messages.json"
     if not path.parent.is_dir():
         raise _unknown(name)
-    what = f"the session {name!r}"
-    data = files.read(path, limit=_LARGEST)
-    document = files.decode(data, _Document, what=what, hint=_SEE_OTHERS)
-    updated = document.updated
-    return Session(
+    data, what = files.read(path, limit=_LARGEST), f"the session {name!r}"
+    if files.decode(data, _Version, what=what, hint=_SEE).format == 1:
+        first = files.decode(data, _First, what=what, hint=_SEE)
+        messages = tuple(map(from_openai, first.messages))
+        session = Session(**asdict(first) | {"messages": messages})
+    else:
+        session = files.decode(data, Session, what=what, hint=_SEE)
+    updated = session.updated
+    return replace(
+        session,
         name=name,
-        model=document.model,
-        label=document.label,
-        system=document.system,
-        messages=tuple(map(from_openai, document.messages)),
-        first_visible=min(document.window, len(document.messages)),
-        context=document.context,
+        first_visible=min(session.first_visible, len(session.messages)),
         updated=updated if updated.tzinfo else updated.replace(tzinfo=dt.UTC),
-        digest=hashlib.sha256(data).hexdigest(),
+        digest=_sha256(data),
     )
 
 
 def listed() -> tuple[list[Session], list[Broken]]:
     """Give all saved sessions, the last used first, and those that are broken, by name."""
     good, broken = [], []
-    for path in sorted(_root().glob(f"*/{_MESSAGES}")):
-        name = path.parent.name
+    for path in sorted(_root().glob("*/messages.json")):
         try:
-            good.append(load(name))
+            good.append(load(path.parent.name))
         except UsageError as error:
-            broken.append(Broken(name=name, problem=error.message))
+            broken.append(Broken(name=path.parent.name, problem=error.message))
     return sorted(good, key=lambda session: session.updated, reverse=True), broken
 
 
@@ -194,10 +185,10 @@ def rename(session: Session, name: str) -> Session:
         return session
     if place.exists():
         raise UsageError(f"There is a session {name!r} already.", hint="Choose another name.")
-    if session.name and _folder(session.name).is_dir():
+    saved = bool(session.name) and _folder(session.name).is_dir()
+    if saved:
         _folder(session.name).rename(place)
-        return replace(session, name=name)
-    return replace(session, name=name, digest="")
+    return replace(session, name=name, digest=session.digest if saved else "")
 
 
 def about(name: str) -> str:
@@ -234,9 +225,7 @@ def remove(name: str) -> None:
         else:
             raise _unknown(name)
     except OSError as error:
-        raise UsageError(
-            f"Cannot remove the session {name!r}: {error.strerror}.", hint="Check its rights."
-        ) from None
+        raise UsageError(f"Cannot remove the session {name!r}: {error.strerror}.") from None
 
 
 def prune() -> None:
@@ -254,7 +243,7 @@ def prune() -> None:
 
 def state_path(name: str) -> Path:
     """Give the place of a session's state, whether it is there or not."""
-    return _folder(name) / _STATE
+    return _folder(name) / "state"
 
 
 def image(name: str, key: str) -> bytes | None:
@@ -265,26 +254,19 @@ def image(name: str, key: str) -> bytes | None:
         return None
 
 
-def _save_images(session: Session, png: Callable[[str], bytes | None]) -> None:
-    for key in session.image_keys:
-        path = _image_path(session.name, key)
-        if not path.exists() and (data := png(key)):
-            files.write(path, data)
-
-
 def _image_path(name: str, key: str) -> Path:
     """Name an image's file; a key that is not a digest has none."""
     return _folder(name) / f"{key if re.fullmatch('[0-9a-f]{64}', key) else '-'}.png"
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
-def _first_words(title: str) -> str:
-    words = re.findall(r"\w+", title.casefold())[:_WORDS]
-    named = "-".join(words)[:_LONGEST_NAME].strip("-_")
-    return named or dt.datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+def _first_words(title: str, now: dt.datetime) -> str:
+    """Name a session by its first words, or else by the time."""
+    words = "-".join(re.findall(r"\w+", title.casefold())[:_WORDS])[:_LONGEST_NAME]
+    return words.strip("-_") or f"{now.astimezone():%Y-%m-%d-%H%M%S}"
 
 
 def _new_folder(start: str) -> str:
@@ -304,7 +286,7 @@ def _folder(name: str) -> Path:
     """Give the folder of a session.
 
     Raises:
-        UsageError: It is not a name for one: it could leave its folder, or is too long.
+        UsageError: The name could leave its folder, or is too long.
     """
     if not re.fullmatch(r"[\w][\w .-]{0,99}", name) or len(name.encode()) > _NAME_BYTES:
         raise UsageError(
@@ -315,7 +297,7 @@ def _folder(name: str) -> Path:
 
 
 def _unknown(name: str) -> UsageError:
-    return UsageError(f"There is no session {name!r}.", hint=_SEE_OTHERS)
+    return UsageError(f"There is no session {name!r}.", hint=_SEE)
 
 
 def _root() -> Path:

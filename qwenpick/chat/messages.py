@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct, ValidationError, convert, json
 
 from qwenpick.errors import UsageError
 
@@ -23,8 +23,18 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     name: str
     arguments: dict[str, Any]
 
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"calls {self.name} {json.encode(self.arguments).decode()}"
 
-class Message(Struct, frozen=True, kw_only=True):
+    def to_openai(self) -> dict[str, Any]:
+        """Give it in OpenAI's form, the arguments as JSON text."""
+        arguments = json.encode(self.arguments).decode()
+        function = {"name": self.name, "arguments": arguments}
+        return {"id": self.id, "type": "function", "function": function}
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One message of a conversation."""
 
     role: Role
@@ -48,14 +58,7 @@ def to_openai(message: Message) -> dict[str, Any]:
     if message.reasoning:
         document["reasoning_content"] = message.reasoning
     if message.tool_calls:
-        document["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
+        document["tool_calls"] = [call.to_openai() for call in message.tool_calls]
     if message.tool_call_id is not None:
         document["tool_call_id"] = message.tool_call_id
     return document
@@ -93,8 +96,6 @@ def from_openai(document: object) -> Message:
     Raises:
         UsageError: It is not one; says where and why.
     """
-    from msgspec import json
-
     try:
         read = convert(document, _OpenAI)
         calls = tuple(

@@ -51,13 +51,14 @@ def start() -> Pointer:
 
 
 @cache
-def _log_callback(lib: Pointer) -> Pointer:
+def log_callback(lib: Pointer) -> Pointer:
+    """Make the callback that gives llama.cpp's lines to `log`."""
     return lib.llama_log_callback(log.take)
 
 
 def take_log(lib: Pointer) -> None:
     """Have the log sent to `log`: again before a load, since llama_cpp.Llama takes it, too."""
-    lib.llama_log_set(_log_callback(lib), ctypes.c_void_p(0))
+    lib.llama_log_set(log_callback(lib), ctypes.c_void_p(0))
 
 
 def bindings(name: str) -> Pointer:
@@ -177,5 +178,13 @@ def abort_callback(lib: Pointer) -> Pointer:
 
     Given a two-byte buffer it answers 0 while that is empty, and 1 once a byte stands in it.
     """
-    name = "msvcrt" if sys.platform == "win32" else None
-    return ctypes.cast(ctypes.CDLL(name).strlen, lib.ggml_abort_callback)
+    return ctypes.cast(_libc().strlen, lib.ggml_abort_callback)
+
+
+def silent_log_callback(lib: Pointer) -> Pointer:
+    """Make a callback that drops a line of log: libc's abs, which takes its level."""
+    return ctypes.cast(_libc().abs, lib.llama_log_callback)
+
+
+def _libc() -> Pointer:
+    return ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)

@@ -41,6 +41,10 @@ class ImageChunk(Struct, frozen=True, eq=False, kw_only=True):
         """Compare what is read, not who reads it."""
         return isinstance(other, ImageChunk) and self.key == other.key
 
+    def __ne__(self, other: object) -> bool:
+        """Say so, since a Struct has a `__ne__` that does not ask `__eq__`."""
+        return not self == other
+
     def __hash__(self) -> int:
         """Hash as `__eq__` compares."""
         return hash(self.key)

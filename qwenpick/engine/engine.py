@@ -84,6 +84,7 @@ class Engine(Vocabulary):
             self._batch.seq_id[index][0] = _SEQUENCE
         self._lock = threading.RLock()
         self._callback = bindings.abort_callback(lib)
+        self._logs = bindings.silent_log_callback(lib), bindings.log_callback(lib)
         self._never = Stop()
         self._stops: list[Stop] = []
         """What ends the reading under way, and nothing else."""
@@ -131,7 +132,10 @@ class Engine(Vocabulary):
         """Have llama.cpp look at *stop* from now on."""
         if self._stops != [stop]:
             self._stops[:] = [stop]
-            self._lib.llama_set_abort_callback(self._context, self._callback, stop.address)
+            lib, nothing, (silent, taken) = self._lib, ctypes.c_void_p(0), self._logs
+            lib.llama_log_set(silent, nothing)  # llama.cpp logs the call: Python in every turn
+            lib.llama_set_abort_callback(self._context, self._callback, stop.address)
+            lib.llama_log_set(taken, nothing)
 
     def read(
         self, tokens: Sequence[int], position: int, *, logits: bool, stop: Stop | None = None

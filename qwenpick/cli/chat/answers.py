@@ -38,7 +38,10 @@ class ChatResult(Struct, frozen=True, kw_only=True):
                 "actual": peak_memory(),
                 "buffers": loaded.engine.buffers | {"vision": loaded.vision_bytes},
             },
-            "turns": [to_builtins(turn) for turn in self.turns],
+            "turns": [
+                to_builtins(turn) | {"tool_calls": [call.to_openai() for call in turn.tool_calls]}
+                for turn in self.turns
+            ],
         }
 
     def _predicted(self) -> int:
@@ -52,7 +55,7 @@ class ChatResult(Struct, frozen=True, kw_only=True):
         predicted = predicted_peak(memory, settings, read=read)
         if prepared.projector:
             late = used_late(memory, settings)
-            seen = vision_bytes(prepared.projector, self.chat.image_tokens, later=late)
+            seen = vision_bytes(prepared.projector, self.chat.images.largest_tokens, later=late)
             predicted += seen - memory.vision
         return predicted - memory.checkpoints + self.chat.model.prefix_cache.checkpoints.bytes
 
@@ -110,7 +113,7 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
             sys.stdout.flush()
     if not quiet:
         for call in turn.tool_calls:
-            status(f"calls {call['function']['name']} {call['function']['arguments']}")
+            status(str(call))
         sys.stdout.write("\n")
         sys.stdout.flush()
     return turn

@@ -46,7 +46,7 @@ def apply(chat: Chat, name: str, value: str) -> str:
 
 def shown(chat: Chat) -> list[tuple[str, str]]:
     """Give what holds now, as names and words."""
-    config, values = chat.config, chat.sampling()
+    config, values = chat.config, chat.model.sampling(chat.messages, chat.config)
     rows = []
     for name in _SAMPLING:
         key = name.replace("-", "_")

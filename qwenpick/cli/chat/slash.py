@@ -79,12 +79,12 @@ class Slash:
         if argument:
             self.chat.replace_model(argument)
             self.chat.prefill_ahead()
-        self.say(f"Now using {self.chat.label}.")
+        self.say(f"Now using {self.chat.loaded.label}.")
 
     def _system(self, argument: str) -> None:
         if argument:
             self.chat.set_system(None if argument == "-" else argument)
-        self.say(self.chat.system or "There is no system prompt.")
+        self.say(self.chat.session.system or "There is no system prompt.")
 
     def _image(self, argument: str) -> None:
         for where in paths.images(argument):
@@ -119,7 +119,11 @@ class Slash:
         render.pairs(self.out, _figures(turn, self.chat.loaded.engine.buffers))
 
     def _context(self, _argument: str) -> None:
-        used, whole, hidden = self.chat.model.n_tokens, self.chat.model.n_ctx, self.chat.hidden
+        used, whole, hidden = (
+            self.chat.model.n_tokens,
+            self.chat.model.n_ctx,
+            self.chat.session.first_visible,
+        )
         drawn = render.bar([("#", used)], whole, 30)
         self.say(f"{drawn:-<30}  {used:,} of {whole:,} tokens")
         if hidden:

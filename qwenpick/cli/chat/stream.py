@@ -110,10 +110,7 @@ class AnswerStream:
 
     def _ending(self, turn: Turn) -> list[Line]:
         """Say why an answer ended, where it is not complete."""
-        lines = [
-            f"calls {call['function']['name']} {call['function']['arguments']}"
-            for call in turn.tool_calls
-        ]
+        lines = [str(call) for call in turn.tool_calls]
         if turn.finish == "length":
             lines.append("cut off: token limit reached (/set max-tokens N)")
         elif turn.finish == "interrupted":

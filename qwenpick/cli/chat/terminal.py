@@ -81,7 +81,7 @@ class Terminal:
             images: What goes with the first message.
         """
         self._slash.say(
-            f"{self._chat.label}, {units.context(self._chat.model.n_ctx)} context, "
+            f"{self._chat.loaded.label}, {units.context(self._chat.model.n_ctx)} context, "
             f"{self._thinking()}. /help for commands, Ctrl-C stops, Ctrl-D leaves."
         )
         self._slash.images += images
@@ -169,7 +169,7 @@ class Terminal:
     def _toolbar(self) -> str:
         model, last = self._chat.model, self._chat.last_turn
         used = f"{units.context(model.n_tokens)} of {units.context(model.n_ctx)}"
-        parts = [self._chat.label, self._thinking(), used]
+        parts = [self._chat.loaded.label, self._thinking(), used]
         if last and last.decode_rate:
             parts.append(f"{units.rate(last.decode_rate)} tok/s")
         return "  ".join(parts)

@@ -26,8 +26,9 @@ def write(path: Path, chat: Chat) -> None:
     form = {".md": _markdown, ".json": _json}.get(path.suffix.casefold())
     if form is None:
         raise UsageError(f"{path} is neither .md nor .json.", hint="Type: /export chat.md")
-    system = [Message(role="system", content=chat.system)] if chat.system else []
-    text = form([*system, *chat.messages], chat.label)
+    prompt = chat.session.system
+    system = [Message(role="system", content=prompt)] if prompt else []
+    text = form([*system, *chat.messages], chat.loaded.label)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

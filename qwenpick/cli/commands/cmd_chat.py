@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from qwenpick.app.chats import Chat
     from qwenpick.app.loader import LoadedModel
     from qwenpick.app.store import Session
-    from qwenpick.chat.generation_config import GenerationConfig
+    from qwenpick.chat.generation_config import GenerationConfig, Tool
     from qwenpick.chat.schema import Schema
-    from qwenpick.chat.tools import Tool
-    from qwenpick.engine.image import Picture
+    from qwenpick.engine.image import DecodedImage
 
 command_class = ChatCommand
 
@@ -62,19 +61,20 @@ def chat(
         session = _session(saving)
         name = model or (session.model if session else None)
         local = models.resolve(name, quant.chosen(), question, ui, or_demo=not yes)
-        overrides = loader.LoadOverrides(threads=load.threads, force=load.force)
+        save = not saving.no_save
+        overrides = loader.LoadOverrides(threads=load.threads, force=load.force, save=save)
         loaded = loader.load(loader.prepare(local, question, overrides), ui)
-        if not saving.no_save:
+        if save:
             models.remember(local)
         ahead = prompts is None and _reads_ahead(saving)
-        options = ChatOptions(save=not saving.no_save, prefill_ahead=ahead)
+        options = ChatOptions(save=save, prefill_ahead=ahead)
         config = _config(loaded, how, schema, tools)
         talk = Chat(loaded, config, options, ui, session)
         try:
             if message.system is not None:
                 talk.set_system(message.system)
             if tools and not talk.model.takes_tools(tools):
-                status(f"{talk.label} does not see the tools: its chat template omits them.")
+                status(f"{talk.loaded.label} does not see the tools: its chat template omits them.")
             if prompts is None:
                 _talk(talk, images, how, saving)
             else:
@@ -85,7 +85,7 @@ def chat(
             talk.close()
 
 
-def _answer(talk: Chat, prompts: list[str], images: list[Picture], *, as_json: bool) -> None:
+def _answer(talk: Chat, prompts: list[str], images: list[DecodedImage], *, as_json: bool) -> None:
     """Answer each prompt, and end."""
     from qwenpick.cli.chat.answers import ChatResult, answer
 
@@ -96,7 +96,7 @@ def _answer(talk: Chat, prompts: list[str], images: list[Picture], *, as_json: b
         raise typer.Exit(130)
 
 
-def _talk(talk: Chat, images: list[Picture], how: AnswerOptions, saving: SaveOptions) -> None:
+def _talk(talk: Chat, images: list[DecodedImage], how: AnswerOptions, saving: SaveOptions) -> None:
     """Talk until the person leaves."""
     from qwenpick.cli.chat.terminal import Terminal
 
@@ -130,7 +130,7 @@ def _demanded(message: MessageOptions) -> tuple[Schema | None, tuple[Tool, ...]]
     return schema, tools
 
 
-def _images(message: MessageOptions) -> list[Picture]:
+def _images(message: MessageOptions) -> list[DecodedImage]:
     """Read the images, before anything is loaded.
 
     Raises:
