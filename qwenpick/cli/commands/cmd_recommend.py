@@ -28,20 +28,20 @@ class RequestOptions(SettingsOptions, frozen=True, kw_only=True):
     use: Annotated[
         str, typer.Option("--for", metavar="USE", help=f"One of: {', '.join(USES)}.")
     ] = "chat"
-    vision: Annotated[bool, typer.Option("--vision", help="With pictures.")] = False
+    vision: Annotated[bool, typer.Option("--vision", help="Also take images as input.")] = False
     min_speed: Annotated[
-        float | None, typer.Option(metavar="TPS", help="Tokens per second at the least.")
+        float | None, typer.Option(metavar="TPS", help="Minimum tokens per second.")
     ] = None
 
     def wish(self, size: str | None, quant: str | None, catalog: Catalog) -> Request:
         """Read them.
 
         Raises:
-            UsageError: One of them can't be understood.
+            UsageError: One of them cannot be understood.
         """
         if self.min_speed is not None and not 0 < self.min_speed < float("inf"):
             raise UsageError(
-                f"--min-speed {self.min_speed:g} is no speed.", hint="Try --min-speed 5."
+                f"--min-speed cannot be {self.min_speed:g}.", hint="Try --min-speed 5."
             )
         return replace(
             self.settled(),
@@ -54,26 +54,33 @@ class RequestOptions(SettingsOptions, frozen=True, kw_only=True):
 
 
 class MachineOptions(Struct, frozen=True, kw_only=True):
-    """Another machine than this one, or another part of it."""
+    """Another machine, or another part of this one."""
 
     ram: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="RAM that a model may use; no GPU.")
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="Pretend this much RAM is available and there is no GPU."
+        ),
     ] = None
     vram: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory of each card that it may use.")
+        str | None, typer.Option(metavar="SIZE", help="Pretend each GPU has this much free memory.")
     ] = None
     gpu: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A card, or '2x RTX 3090'; repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Pretend this GPU is installed ('2x RTX 3090'); repeatable."
+        ),
     ] = None
     machine: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A machine, from probe --json.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Pick for this machine, saved by probe --json."),
     ] = None
 
     def question(self, wish: Request, catalog: Catalog) -> PickInput:
         """Ask about this machine, or the one that was described.
 
         Raises:
-            UsageError: What was described can't be understood.
+            UsageError: The description cannot be understood.
         """
         from qwenpick.app.pick_input import MachineOverrides, ask_machine
 
@@ -172,8 +179,8 @@ def _size(text: str | None, catalog: Catalog) -> str | None:
     model = catalog.model(text)
     if model is None:
         raise UsageError(
-            f"{text!r} is no size.",
-            hint=f"Sizes: {', '.join(model.size for model in catalog.models)}.",
+            f"Unknown size {text!r}.",
+            hint=f"Choose from {', '.join(model.size for model in catalog.models)}.",
         )
     return model.size
 
@@ -189,6 +196,4 @@ def _quant(text: str | None, catalog: Catalog) -> str | None:
 
     known = list(dict.fromkeys(file.quant for model in catalog.models for file in model.files))
     near = difflib.get_close_matches(text.upper(), known, cutoff=0.4) or known
-    raise UsageError(
-        f"{text!r} is no quantisation of these models.", hint=f"Such as: {', '.join(near)}."
-    )
+    raise UsageError(f"Unknown quantisation {text!r}.", hint=f"Such as: {', '.join(near)}.")

@@ -46,7 +46,7 @@ def draw(question: PickInput, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise UsageError(
-            "There is no plotting library here.", hint='Type: pip install "qwenpick[plot]"'
+            "The plotting library is not installed.", hint='Run: pip install "qwenpick[plot]"'
         ) from None
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()

@@ -134,7 +134,7 @@ def no_fit(facts: NoFit) -> NothingFitsError:
     one = facts.nearest
     if facts.why == "speed-unknown":
         return NothingFitsError(
-            "The speed of this machine is unknown, so --min-speed can't be promised.",
+            "The speed of this machine is unknown, so --min-speed cannot be checked.",
             hint="Measure it: qwenpick bench",
         )
     if facts.why == "speed":
