@@ -154,5 +154,5 @@ def test_text_before_a_call_comes_out_while_the_call_is_still_written() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"function": {}}]', '[{"name": "a b"}]', "3"])
 def test_a_file_that_is_no_tools_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no tools"):
+    with pytest.raises(UsageError, match="not tools"):
         read_tools(text)

@@ -87,5 +87,5 @@ class Constraint:
         if self._matcher.is_error():
             lines = self._matcher.get_error().splitlines()
             raise RunError(
-                f"The schema could not be held: {lines[0]}.", hint="Make the schema simpler."
+                f"Cannot enforce the schema: {lines[0]}.", hint="Make the schema simpler."
             )

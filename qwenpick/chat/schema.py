@@ -72,15 +72,15 @@ def read_schema(given: str) -> Schema:
     """Read a schema: JSON where it starts like an object, else a file.
 
     Raises:
-        UsageError: It can't be read, is no schema, or has a keyword that can't be held.
+        UsageError: It cannot be read, is not a schema, or has an unsupported keyword.
     """
     text = given if given.lstrip().startswith("{") else _read_file(given)
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise UsageError(f"The schema is no JSON: {error}.", hint="See docs/chat.md.") from None
+        raise UsageError(f"The schema is not JSON: {error}.", hint="See docs/chat.md.") from None
     if not isinstance(document, dict):
-        raise UsageError("The schema is no JSON object.", hint="See docs/chat.md.")
+        raise UsageError("The schema is not a JSON object.", hint="See docs/chat.md.")
     _check_schema(document)
     return Schema(text, _compile(document))
 
@@ -89,9 +89,9 @@ def _read_file(given: str) -> str:
     try:
         return Path(given).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = getattr(error, "strerror", None) or "it is not text"
         raise UsageError(
-            f"The schema {given} can't be read: {why}.",
+            f"Cannot read the schema {given}: {why}.",
             hint='Name a file, or write the schema itself: --schema \'{"type": "object"}\'',
         ) from None
 
@@ -104,7 +104,7 @@ def _check_schema(document: dict[str, Any]) -> None:
     error = jsonschema.exceptions.best_match(kind(kind.META_SCHEMA).iter_errors(document))
     if error is not None:
         raise UsageError(
-            f"This is no JSON schema: {error.message} at {error.json_path}.",
+            f"This is not a JSON schema: {error.message} at {error.json_path}.",
             hint="See https://json-schema.org/understanding-json-schema",
         )
 
@@ -124,7 +124,7 @@ def _compile(document: dict[str, Any]) -> str:
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
     if failed:
         raise UsageError(
-            _refusal(messages[0]), hint="What can be held: docs/chat.md, under Structured output."
+            _refusal(messages[0]), hint="What is supported: docs/chat.md, under Structured output."
         )
     return grammar
 

@@ -46,7 +46,7 @@ def read_tools(text: str) -> tuple[Tool, ...]:
     """Read a file of tools in OpenAI's form: a list of functions with their parameters.
 
     Raises:
-        UsageError: It is no JSON, or not of this form.
+        UsageError: It is not JSON, or not of this form.
     """
     try:
         document = json.loads(text)
@@ -60,7 +60,7 @@ def read_tools(text: str) -> tuple[Tool, ...]:
             raise ValueError("a function has no usable name")  # noqa: TRY301 - said below
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f"These are no tools in OpenAI's form: {error}.",
+            f"These are not tools in OpenAI's form: {error}.",
             hint='[{"type": "function", "function": {"name": "...", "parameters": {...}}}]',
         ) from None
     return tools
