@@ -1,15 +1,17 @@
 """Every failure that a user can meet, in one tree, each with its exit code.
 
     QwenpickError
-    |-- UsageError        2    a value that cannot be understood, a MODEL that does not exist
+    |-- UsageError        2    an invalid value, a MODEL that does not exist
     |   `-- CatalogError       a table of models that is broken
     |-- NothingFitsError  3    no model meets what was asked
-    |-- PullError         4    the hub, the line, the bytes or the disk
+    |-- PullError         4    the hub, the connection, the bytes or the disk
     `-- RunError          5    the engine, the model's file, the answer
         |-- EngineMissingError
         `-- RepackError
 
-A message says what happened; `hint` says what to type next.
+A message says what happened; `hint` says what to type next. What the system refuses (an OSError:
+a full disk, a home that is read-only) and no room has made an error of its own ends in one line
+that names file and reason, with exit code 5: `main` in cli/main.py. Exit code 1 is a bug.
 """
 
 
@@ -30,13 +32,13 @@ class QwenpickError(Exception):
 
 
 class UsageError(QwenpickError):
-    """What was asked cannot be understood."""
+    """What was asked for is invalid."""
 
     exit_code = 2
 
 
 class CatalogError(UsageError):
-    """The table of models is broken, or is not there."""
+    """The catalogue is broken or missing."""
 
 
 class NothingFitsError(QwenpickError):
@@ -46,20 +48,20 @@ class NothingFitsError(QwenpickError):
 
 
 class PullError(QwenpickError):
-    """The file could not be brought here, or is not what it should be."""
+    """The file could not be downloaded, or is not what it should be."""
 
     exit_code = 4
 
 
 class RunError(QwenpickError):
-    """The engine could not do it."""
+    """The engine, or the system, could not do it."""
 
     exit_code = 5
 
 
 class EngineMissingError(RunError):
-    """No engine is installed in this environment, or one that does not start."""
+    """No engine is installed, or it does not start."""
 
 
 class RepackError(RunError):
-    """This engine can't keep weights repacked on this processor, or should not."""
+    """This engine cannot repack weights on this CPU, or should not."""

@@ -82,6 +82,11 @@ def download(size: int) -> str:
     return f"{size / 10**3:.0f} kB"
 
 
+def count(number: int, noun: str) -> str:
+    """Say how many: `1 file`, `2 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def context(tokens: int) -> str:
     """Say a context: `32k`, `4,352 tokens` where it is no whole k."""
     return f"{tokens // KIB}k" if tokens and tokens % KIB == 0 else f"{tokens:,}"

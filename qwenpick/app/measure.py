@@ -62,14 +62,17 @@ def measure_model(
         if not one.steady:
             ui.status(f"{_words(one.settings)}: other programs were busy; not saved.")
             continue
-        rates.keep(
-            local.path,
-            one.settings,
-            (one.prompt_rate, one.decode_rate),
-            size=local.size,
-            quant=local.quant or first.file.quant,
-            bandwidth=bandwidth,
-        )
+        try:
+            rates.keep(
+                local.path,
+                one.settings,
+                (one.prompt_rate, one.decode_rate),
+                size=local.size,
+                quant=local.quant or first.file.quant,
+                bandwidth=bandwidth,
+            )
+        except OSError as error:
+            ui.status(f"Cannot save the result: {error.filename}: {error.strerror}.")
     return MeasuredModel(local=local, best=engine_bench.best(found), tuned=tuple(found))
 
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from qwenpick import files, units
 from qwenpick.app.local_model import identify
+from qwenpick.app.pick_input import ask_machine
 from qwenpick.app.projectors import find_projector
 from qwenpick.app.pulls import pull_asked
 from qwenpick.errors import (
@@ -24,6 +25,7 @@ from qwenpick.errors import (
     RunError,
     UsageError,
 )
+from qwenpick.pick.request import Request
 from qwenpick.pull.reference import Demo, LocalFile, Size, parse
 
 if TYPE_CHECKING:
@@ -144,6 +146,23 @@ def resolve(  # noqa: PLR0913 - what the command line says of a model
     if vision:
         local = replace(local, projector=find_projector(local, question.catalog, ui))
     return local
+
+
+def installed_reference(model: str, quant: str | None, catalog: Catalog, ui: Ui) -> Reference:
+    """Say which installed file a MODEL means: of a size, the best of its files.
+
+    Raises:
+        UsageError: There is no such model.
+    """
+    named = parse(model, quant, catalog)
+    if not isinstance(named, Size) or named.quant:
+        return named
+    best = _best_installed(ask_machine(Request(size=named.size), catalog))
+    if not best:
+        return named
+    name = f"{best.model.name} {best.file.quant}"
+    ui.status(f"Using {name}, the best installed {best.model.size.upper()} file.")
+    return _size(best)
 
 
 def remember(local: LocalModel) -> None:

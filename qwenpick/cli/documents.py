@@ -7,18 +7,26 @@ is printed is encoded from it.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Literal
+from typing import Literal, Self
 
 from msgspec import Struct
 
 
 class Document(Struct, frozen=True, kw_only=True):
-    """One JSON document."""
+    """One JSON document; a result that is printed as it is."""
 
     schema: Literal[1] = 1
 
+    def document(self) -> Self:
+        """Give itself."""
+        return self
 
-class ModelDocument(Struct, frozen=True, kw_only=True):
+
+class Part(Struct, frozen=True, kw_only=True):
+    """A part of a document."""
+
+
+class ModelDocument(Part, frozen=True, kw_only=True):
     """Which model a document is about."""
 
     path: str
@@ -40,7 +48,7 @@ _PLACES = {
 }
 
 
-def documents() -> dict[str, type[Document]]:
+def documents() -> dict[str, type[Struct]]:
     """Give the document of each command, by the command's name."""
     found = {}
     for command, place in _PLACES.items():

@@ -1,4 +1,4 @@
-"""The door: every command by its name, and `main`, which owns the errors."""
+"""Every command by its name, and `main`, which owns the errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from qwenpick import __version__
 from qwenpick.cli import config
 from qwenpick.cli.output import drop_stdout
 from qwenpick.errors import NothingFitsError, QwenpickError, RunError, UsageError
-from qwenpick.files import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,42 +21,18 @@ if TYPE_CHECKING:
 COMPLETION = "_QWENPICK_COMPLETE"
 """Set by a shell that asks for completion (click's own name for it)."""
 COMMANDS = {
-    "recommend": (
-        "cmd_recommend:recommend",
-        "Pick a size, a quantisation and settings for this machine, and say why.",
-    ),
-    "guide": (
-        "cmd_recommend:guide",
-        "Show the published table, with the row that this machine falls into.",
-    ),
-    "probe": ("cmd_probe:probe", "Show this machine as it is: memory, cores, GPUs, disk, engine."),
-    "pull": ("cmd_pull:pull", "Bring a model's file here, and print its path."),
-    "chat": ("cmd_chat:chat", "Talk to a model; with -p or text on stdin, answer and end."),
-    "sessions": (
-        "cmd_sessions:sessions",
-        "List the kept conversations; chat --session NAME goes on with one.",
-    ),
-    "bench": (
-        "cmd_bench:bench",
-        "Measure a model here, and keep the result: later estimates use it.",
-    ),
-    "list": (
-        "cmd_list:list_files",
-        "Show what is on disk: where, how large, last used, which command runs it.",
-    ),
-    "rm": ("cmd_list:rm", "Remove a model's file from the hub cache, after a question."),
-    "verify": (
-        "cmd_list:verify",
-        "Read files again and check their sha256; without MODEL, all that are here.",
-    ),
-    "engine": (
-        "cmd_engine:app",
-        "Show which engine build is here and which one fits this machine.",
-    ),
-    "doctor": (
-        "cmd_doctor:doctor",
-        "Check this installation; show how to fix it.",
-    ),
+    "recommend": ("cmd_recommend:recommend", "Pick a model for this machine, and say why."),
+    "guide": ("cmd_guide:guide", "Show Qwen's guide, with this machine's row."),
+    "probe": ("cmd_probe:probe", "Show this machine's memory, CPU and GPUs."),
+    "pull": ("cmd_pull:pull", "Download a model and print its path."),
+    "chat": ("cmd_chat:chat", "Chat with a model, or answer once with -p."),
+    "sessions": ("cmd_sessions:sessions", "List saved conversations."),
+    "bench": ("cmd_bench:bench", "Measure a model's speed on this machine."),
+    "list": ("cmd_list:list_files", "List installed models."),
+    "rm": ("cmd_rm:rm", "Remove an installed model."),
+    "verify": ("cmd_verify:verify", "Check the sha256 of installed models."),
+    "engine": ("cmd_engine:app", "Show the installed engine and what fits."),
+    "doctor": ("cmd_doctor:doctor", "Check this installation; show how to fix it."),
 }
 """Every command in the order of --help: where it is (module of this room, name there), and
 what it does."""
@@ -127,9 +102,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             default_map=settings.defaults(getattr(group, "commands", {})),
         )
         sys.stdout.flush()
-    except UsageError as error:
-        origin = settings.origin(error.message, "".join(words[:1])) if settings else ""
-        return _report(origin + error.message, error.hint, error.exit_code)
     except typer.TyperException as error:
         return _report(error.format_message(), _usage_hint(error), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
@@ -139,7 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (QwenpickError, OSError) as error:
         told = _in_words(error)
-        return _report(told.message, told.hint, told.exit_code)
+        origin = ""
+        if isinstance(told, UsageError) and settings:
+            origin = settings.origin(told.message, "".join(words[:1]))
+        return _report(origin + told.message, told.hint, told.exit_code)
     return code if isinstance(code, int) else 0
 
 
@@ -149,17 +124,31 @@ def _report(message: str, hint: str, code: int) -> int:
 
 
 def _in_words(error: QwenpickError | OSError) -> QwenpickError:
-    """Find the words for a pick that failed, and for a file that the system refuses."""
+    """Find the words for what the system refuses, and for a pick that failed."""
     if isinstance(error, OSError):
-        if error.filename is None:
-            raise error
-        return RunError(f"Cannot use {shortened(error.filename)}: {error.strerror}.")
+        return _refusal(error)
     if not isinstance(error, NothingFitsError):
         return error
     from qwenpick.cli.pages.recommend_words import no_fit
     from qwenpick.pick.no_fit import NoFitError
 
     return no_fit(error.facts) if isinstance(error, NoFitError) else error
+
+
+def _refusal(error: OSError) -> RunError:
+    """Say which file the system refuses, and why; without a name it is stdout's."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        drop_stdout()  # what is still in the buffer would be refused again at exit
+        return RunError(
+            f"Cannot write the output: {reason}.", hint="Free some space, or write it elsewhere."
+        )
+    from qwenpick.files import shortened
+
+    return RunError(
+        f"Cannot use {shortened(error.filename)}: {reason}.",
+        hint="Check its permissions and the free space.",
+    )
 
 
 def _usage_hint(error: typer.TyperException) -> str:

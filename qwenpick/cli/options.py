@@ -19,14 +19,14 @@ from qwenpick.pick.request import UBATCHES, Request, check_kv_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer every question with yes.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not prompt; assume yes.")]
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[MODEL]",
-        help="A size (9b), size and quantisation (9b:Q5_K_M), a .gguf file, a hub file "
-        "(owner/repo:Q4_K_M), or demo.",
+        help="A size (9b), size and quantisation (9b:Q5_K_M), a .gguf file, a Hugging Face "
+        "file (owner/repo:Q4_K_M), or demo.",
     ),
 ]
 
@@ -45,7 +45,9 @@ def _width(name: str) -> Any:  # noqa: ANN401 - what typer.Option gives
 class QuantOptions(Struct, frozen=True, kw_only=True):
     """Which quantisation: by name or by width."""
 
-    quant: Annotated[str | None, typer.Option("--quant", metavar="NAME", help="Q4_K_M, ...")] = None
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="NAME", help="Quantisation, such as Q4_K_M.")
+    ] = None
     q2: Annotated[bool, _width("q2")] = False
     q3: Annotated[bool, _width("q3")] = False
     q4: Annotated[bool, _width("q4")] = False
@@ -70,37 +72,44 @@ class QuantOptions(Struct, frozen=True, kw_only=True):
 
 
 class SettingsOptions(Struct, frozen=True, kw_only=True):
-    """What the pick and the chat both let a person fit for the engine."""
+    """Settings of the engine that the pick and the commands that load a model share."""
 
     context: Annotated[
-        str | None, typer.Option(metavar="N", help="Tokens, such as 8192 or 32k; then a demand.")
+        str | None,
+        typer.Option(
+            metavar="N", help="Context length (8192, 32k). If given, it is never reduced."
+        ),
     ] = None
     kv_type: Annotated[
-        str | None, typer.Option(metavar="T", help="KV cache in f16, q8_0 or q4_0.")
+        str | None, typer.Option(metavar="T", help="Type of the KV cache: f16, q8_0 or q4_0.")
     ] = None
     ubatch: Annotated[
-        int | None, typer.Option(metavar="N", help="Tokens of a prompt read at a time.")
+        int | None, typer.Option(metavar="N", help="Prompt tokens processed at a time.")
     ] = None
     repack: Annotated[
-        bool | None, typer.Option("--repack/--no-repack", help="Keep weights repacked, too.")
+        bool | None,
+        typer.Option(
+            "--repack/--no-repack",
+            help="Keep a second, CPU-optimised copy of the weights (faster, more memory).",
+        ),
     ] = None
 
     def settled(self) -> Request:
-        """Read them, as a wish for nothing else.
+        """Read them, as a request for nothing else.
 
         Raises:
-            UsageError: One of them can't be understood.
+            UsageError: One of them is invalid.
         """
         context = units.parse_context(self.context) if self.context is not None else None
         if context and context > LONGEST_CONTEXT:
             raise UsageError(
-                f"A context of {self.context} is more than the models can take.",
+                f"A context of {self.context} is longer than the models support.",
                 hint=f"The longest is {LONGEST_CONTEXT:,}: --context 256k",
             )
         if self.ubatch is not None and self.ubatch not in UBATCHES:
             raise UsageError(
-                f"--ubatch {self.ubatch} is not offered.",
-                hint=f"One of: {', '.join(map(str, UBATCHES))}.",
+                f"Unknown --ubatch {self.ubatch}.",
+                hint=f"Choose from {', '.join(map(str, UBATCHES))}.",
             )
         return Request(
             context=context,

@@ -12,14 +12,14 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from qwenpick.cli.documents import Document
+    from msgspec import Struct
 
 
 class Result(Protocol):
     """What a command gives back."""
 
-    def document(self) -> Document:
-        """Give the document of `--json`."""
+    def document(self) -> Struct:
+        """Give what `--json` prints: a Struct with a field `schema`."""
 
     def render(self) -> None:
         """Write it for a person, to stdout."""
@@ -43,23 +43,19 @@ def emit(result: Result | UntypedResult, *, as_json: bool) -> None:
         elif hasattr(result, "to_json"):
             write_json(result.to_json())
         else:
-            write_document(result.document())
+            write_json(result.document())
         sys.stdout.flush()
     except BrokenPipeError:
         drop_stdout()
 
 
-def write_document(document: Document | dict[str, Any]) -> None:
-    """Write one JSON document."""
+def write_json(document: dict[str, Any] | Struct) -> None:
+    """Write one JSON document; one that is no Struct gets its `schema` here."""
     import msgspec  # --help does without: 8 ms
 
-    text = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=1)
+    whole = {"schema": 1} | msgspec.to_builtins(document)
+    text = msgspec.json.format(msgspec.json.encode(whole, enc_hook=str), indent=1)
     sys.stdout.write(text.decode() + "\n")
-
-
-def write_json(document: dict[str, Any]) -> None:
-    """Write one JSON document with its schema."""
-    write_document({"schema": 1} | document)
 
 
 def drop_stdout() -> None:

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
+from qwenpick.cli.documents import Document, ModelDocument, Part
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
 from qwenpick.cli.output import emit
+from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
     from qwenpick.app.measure import MeasuredModel
     from qwenpick.engine.bench import Measured
+
+
+class TunedSettings(Part, frozen=True, kw_only=True):
+    """What one set-up reached; rates in tokens per second, memory in bytes."""
+
+    threads: int
+    repack: bool
+    prompt_rate: float
+    decode_rate: float
+    first_token_seconds: float
+    memory: dict[str, int]
+    steady: bool
+    """Whether its two passes agree; where they do not, it is not saved."""
+
+
+class BenchDocument(Document, frozen=True, kw_only=True):
+    """What `bench --json` prints: the best set-up, and all that were measured."""
+
+    model: ModelDocument
+    settings: Settings
+    prompt_rate: float
+    decode_rate: float
+    first_token_seconds: float
+    memory: dict[str, int]
+    tuned: list[TunedSettings]
 
 
 class BenchResult(Struct, frozen=True):
@@ -20,18 +47,18 @@ class BenchResult(Struct, frozen=True):
 
     found: MeasuredModel
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `bench --json`."""
+    def document(self) -> BenchDocument:
+        """Give what `bench --json` prints."""
         local, best = self.found.local, self.found.best
-        return {
-            "model": {"path": str(local.path), "size": local.size, "quant": local.quant},
-            "settings": to_builtins(best.settings),
-            "prompt_rate": best.prompt_rate,
-            "decode_rate": best.decode_rate,
-            "first_token_seconds": best.first_token_seconds,
-            "memory": best.buffers,
-            "tuned": [_tuned(one) for one in self.found.tuned],
-        }
+        return BenchDocument(
+            model=ModelDocument(path=str(local.path), size=local.size, quant=local.quant),
+            settings=best.settings,
+            prompt_rate=best.prompt_rate,
+            decode_rate=best.decode_rate,
+            first_token_seconds=best.first_token_seconds,
+            memory=best.buffers,
+            tuned=list(map(_tuned, self.found.tuned)),
+        )
 
     def render(self) -> None:
         """Show it to a person."""
@@ -57,7 +84,10 @@ class BenchResult(Struct, frozen=True):
 def bench(
     load: LoadOptions, quant: QuantOptions, model: ModelArgument = None, as_json: Json = False
 ) -> None:
-    """Measure this machine with a model; later estimates use the result."""
+    """Measure a model's speed on this machine.
+
+    Later estimates use the result.
+    """
     from qwenpick.app import models
     from qwenpick.app.loader import LoadOverrides
     from qwenpick.app.pick_input import ask_machine, usable_by_engine
@@ -75,13 +105,13 @@ def bench(
     emit(BenchResult(found), as_json=as_json)
 
 
-def _tuned(one: Measured) -> dict[str, Any]:
-    return {
-        "threads": one.settings.threads,
-        "repack": one.settings.repack,
-        "prompt_rate": one.prompt_rate,
-        "decode_rate": one.decode_rate,
-        "first_token_seconds": one.first_token_seconds,
-        "memory": one.buffers,
-        "steady": one.steady,
-    }
+def _tuned(one: Measured) -> TunedSettings:
+    return TunedSettings(
+        threads=one.settings.threads,
+        repack=one.settings.repack,
+        prompt_rate=one.prompt_rate,
+        decode_rate=one.decode_rate,
+        first_token_seconds=one.first_token_seconds,
+        memory=one.buffers,
+        steady=one.steady,
+    )

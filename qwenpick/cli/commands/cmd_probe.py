@@ -1,26 +1,31 @@
-"""What is here: `probe`."""
+"""This machine: `probe`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import emit
+from qwenpick.hardware.machine import Machine
 
-if TYPE_CHECKING:
-    from qwenpick.hardware.machine import Machine
+
+class ProbeDocument(Machine, frozen=True, kw_only=True):
+    """What `probe --json` prints: a machine, which `--machine FILE` reads."""
+
+    schema: Literal[1] = 1
 
 
 class ProbeResult(Struct, frozen=True):
-    """The machine, as it is."""
+    """This machine."""
 
     machine: Machine
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `probe --json`."""
-        return self.machine.to_json()
+    def document(self) -> ProbeDocument:
+        """Give what `probe --json` prints."""
+        return ProbeDocument(**asdict(self.machine))
 
     def render(self) -> None:
         """Show it to a person."""
@@ -30,7 +35,7 @@ class ProbeResult(Struct, frozen=True):
 
 
 def probe(as_json: Json = False) -> None:
-    """Show this machine as it is: memory, cores, GPUs, disk, engine."""
+    """Show this machine's memory, CPU and GPUs."""
     from qwenpick.hardware.probe import probe as look
 
     emit(ProbeResult(look()), as_json=as_json)

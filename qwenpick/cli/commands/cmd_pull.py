@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from msgspec import UNSET, Struct, UnsetType
 
+from qwenpick import units
 from qwenpick.cli.documents import Document
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
 from qwenpick.cli.output import emit, status
@@ -91,7 +92,7 @@ def pull(
     with TerminalUi(yes=yes) as ui:
         if refresh:
             count = refresh_catalog(load(), ui)
-            status(f"Updated {count} {'file' if count == 1 else 'files'} in the catalogue.")
+            ui.status(f"Updated {units.count(count, 'file')} in the catalogue.")
             if not model:
                 return
         catalog = load()

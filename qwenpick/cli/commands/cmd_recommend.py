@@ -13,7 +13,6 @@ from qwenpick import units
 from qwenpick.cli.options import Json, QuantOptions, SettingsOptions, spread
 from qwenpick.cli.output import emit
 from qwenpick.errors import UsageError
-from qwenpick.pick.guide import ROWS, GuideRow, row_for
 from qwenpick.pick.request import USES, Request, check_use
 
 if TYPE_CHECKING:
@@ -112,32 +111,6 @@ class RecommendResult(Struct, frozen=True):
         recommend_page.recommendation(self.answer, everything=self.everything)
 
 
-class GuideResult(Struct, frozen=True):
-    """The published table, and the row that this machine falls into."""
-
-    here: GuideRow
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `guide --json`."""
-        return {
-            "rows": [
-                {
-                    "requirement": row.requirement,
-                    "sizes": list(row.sizes),
-                    "reason": row.reason,
-                    "here": row is self.here,
-                }
-                for row in ROWS
-            ]
-        }
-
-    def render(self) -> None:
-        """Show it to a person."""
-        from qwenpick.cli.pages import recommend_page
-
-        recommend_page.guide(self.here)
-
-
 @spread
 def recommend(
     wish: RequestOptions,
@@ -164,13 +137,6 @@ def recommend(
     if plot:
         draw(question, plot)
     emit(RecommendResult(found, everything), as_json=as_json)
-
-
-def guide(as_json: Json = False) -> None:
-    """Show the published table, with the row that this machine falls into."""
-    from qwenpick.hardware.probe import probe
-
-    emit(GuideResult(row_for(probe(), Request())), as_json=as_json)
 
 
 def _size(text: str | None, catalog: Catalog) -> str | None:

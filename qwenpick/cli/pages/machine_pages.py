@@ -11,7 +11,7 @@ from qwenpick.cli import render
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenpick.hardware.build import Build
+    from qwenpick.app.setup import EnginePlan
     from qwenpick.hardware.checks import Check
     from qwenpick.hardware.machine import EngineBuild, Gpu, Machine, Memory
 
@@ -46,14 +46,15 @@ def doctor(checks: Sequence[Check]) -> None:
             out.print(f"{'':<{width + 7}}{check.fix}", soft_wrap=True)
 
 
-def engine(here: EngineBuild, fits: Build, commands: Sequence[str]) -> None:
-    """Show the engine that is here and the one that fits."""
+def engine(plan: EnginePlan) -> None:
+    """Show the installed engine and the one that fits."""
     out = render.console()
-    render.pairs(out, [("Here", engine_words(here)), ("Fits", f"{fits.backend}: {fits.reason}")])
-    if fits.backend not in here.backends:
+    fits = f"{plan.fits.backend}: {plan.fits.reason}"
+    render.pairs(out, [("Installed", engine_words(plan.here)), ("Fits", fits)])
+    if plan.fits.backend not in plan.here.backends:
         out.print("\nqwenpick engine install runs:", style="dim")
-        for command in commands:
-            out.print(f"  {command}", soft_wrap=True)
+        for step in plan.steps:
+            out.print(f"  {step}", soft_wrap=True)
 
 
 def engine_words(build: EngineBuild) -> str:

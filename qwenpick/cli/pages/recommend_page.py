@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 from qwenpick import units
 from qwenpick.cli import render
 from qwenpick.cli.pages import recommend_words as words
-from qwenpick.pick.guide import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from qwenpick.pick.choose import Candidate
-    from qwenpick.pick.guide import GuideRow
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.recommendation import Recommendation
     from qwenpick.pick.speed import Speed
@@ -128,23 +126,3 @@ def _speed(speed: Speed) -> str:
     if speed.decode is None:
         return "speed unknown"
     return f"{units.rate(speed.decode):>3} tok/s, {BASES[speed.basis]}"
-
-
-def guide(here: GuideRow) -> None:
-    """Show the guide's table, this machine's row marked."""
-    out = render.console()
-    render.columns(
-        out,
-        ("", "requirement", "recommended", "reason"),
-        [
-            (
-                ">" if row is here else "",
-                row.requirement,
-                " / ".join(row.sizes).upper(),
-                row.reason,
-            )
-            for row in ROWS
-        ],
-    )
-    out.print()
-    out.print("What this machine really carries: qwenpick recommend")
