@@ -112,7 +112,7 @@ def test_installing_runs_the_command_that_was_shown(venv: Venv) -> None:
 def test_the_old_engine_is_put_back_where_the_new_one_does_not_start(venv: Venv, case: str) -> None:
     done = venv.run("engine", "install", "--yes", case=case)
     assert done.returncode == 5
-    assert "The one before is back." in done.stderr
+    assert "The previous engine was restored." in done.stderr
     assert "old = True" in (venv.site / "llama_cpp" / "__init__.py").read_text()
     assert (venv.site / "llama_cpp_python-0.3.20.dist-info").is_dir()
     assert not list(venv.site.glob(".qwenpick-engine-*"))

@@ -108,7 +108,7 @@ class SettingsOptions(Struct, frozen=True, kw_only=True):
             )
         if self.ubatch is not None and self.ubatch not in UBATCHES:
             raise UsageError(
-                f"Unknown --ubatch {self.ubatch}.",
+                f"--ubatch {self.ubatch} is not supported.",
                 hint=f"Choose from {', '.join(map(str, UBATCHES))}.",
             )
         return Request(

@@ -123,7 +123,7 @@ def recommend(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Pick a size, a quantisation and settings for this machine, and say why."""
+    """Pick a model for this machine, and say why."""
     from qwenpick.catalog.table import load
     from qwenpick.pick.recommendation import recommend as answer
 
