@@ -140,15 +140,10 @@ def _refusal(error: OSError) -> RunError:
     reason = error.strerror or str(error)
     if error.filename is None:
         drop_stdout()  # what is still in the buffer would be refused again at exit
-        return RunError(
-            f"Cannot write the output: {reason}.", hint="Free some space, or write it elsewhere."
-        )
+        return RunError(f"Cannot write the output: {reason}.")
     from qwenpick.files import shortened
 
-    return RunError(
-        f"Cannot use {shortened(error.filename)}: {reason}.",
-        hint="Check its permissions and the free space.",
-    )
+    return RunError(f"Cannot use {shortened(error.filename)}: {reason}.")
 
 
 def _usage_hint(error: typer.TyperException) -> str:
