@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import bisect
 import time
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
-from qwenpick.chat.events import Answer, Event, Finished, Notice, Reading, Turn
+from qwenpick.chat.events import Answer, Event, Finished, Notice, Turn
 from qwenpick.chat.generation import Generation
 from qwenpick.chat.messages import Message
 from qwenpick.chat.prefix_cache import PrefillAhead, PrefixCache, common_prefix
 from qwenpick.chat.prompt import PromptBuilder
-from qwenpick.engine.engine import Stop, StoppedError
+from qwenpick.engine.engine import Stop
 from qwenpick.engine.sampling import Sampler, values_for
 from qwenpick.errors import RunError
 
@@ -42,6 +43,15 @@ CHECKPOINT_BYTES = 256 << 20
 _RESERVE = 1024
 """Tokens of the context that are kept free for an answer, but never more than a quarter of it."""
 _NO_IMAGES: Mapping[str, ImageChunk] = MappingProxyType({})
+
+
+class _Asked(Struct, frozen=True):
+    """What an answer is asked for with: see `ChatModel.answer`."""
+
+    messages: Sequence[Message]
+    config: GenerationConfig
+    images: Mapping[str, ImageChunk]
+    first_visible: int
 
 
 class ChatModel:
@@ -93,20 +103,18 @@ class ChatModel:
         Raises:
             RunError: The last message alone is too long, or the engine cannot go on.
         """
-        started, stop = time.perf_counter(), stop or Stop()
+        started = time.perf_counter()
         self.stop_prefill()
-        prompt, visible = self._fit(messages, config, images, first_visible)
+        prompt, visible = self._fit(_Asked(messages, config, images, first_visible))
         if prompt.n_tokens > self._limit(config):
             raise self._too_long(prompt, config)
         if visible > first_visible:
             yield Notice(_dropped(visible - first_visible))
-        timer = PrefillTimer(started, prompt.n_tokens)
-        generation = Generation(
-            self.prefix_cache, self._sampler(messages, config, attempt), config, stop
-        )
+        sampler = self._sampler(messages, config, attempt)
+        generation = Generation(self.prefix_cache, sampler, config, stop or Stop())
         calls = _parser(config.tools)
-        yield from self._run(prompt, generation, calls, timer, stop)
-        turn = _turn(generation, calls, timer)
+        yield from _without_calls(generation.run(prompt), calls)
+        turn = generation.turn(started, tuple(calls.calls) if calls else ())
         if turn.finish == "repetition":
             yield Notice("The model repeated itself, so it was stopped.")
         yield Finished(turn=turn, message=_message(turn), first_visible=visible)
@@ -121,9 +129,8 @@ class ChatModel:
         next_role: Literal["user", "tool"] = "user",
     ) -> None:
         """Begin to read what the next prompt begins with, whatever *next_role* will say."""
-        self._ahead.start(
-            lambda: self._next_prompt(messages, config, images, first_visible, next_role)
-        )
+        asked = _Asked(messages, config, images, first_visible)
+        self._ahead.start(lambda: self._next_prompt(asked, next_role))
 
     def stop_prefill(self) -> None:
         """End reading ahead, within about 20 ms."""
@@ -168,56 +175,49 @@ class ChatModel:
         """Tokens that a prompt may have: the rest is for the answer."""
         return self.n_ctx - min(config.max_tokens or _RESERVE, _RESERVE, self.n_ctx // 4)
 
-    def _fit(
-        self,
-        messages: Sequence[Message],
-        config: GenerationConfig,
-        images: Mapping[str, ImageChunk],
-        first_visible: int,
-    ) -> tuple[Prompt, int]:
+    def _fit(self, asked: _Asked) -> tuple[Prompt, int]:
         """Give the prompt, and the first message that is in it.
 
         Where it outgrows the context, the oldest turns go until half of it is free: found by
         bisection over where turns begin, since each try renders and tokenises all that is left.
         """
-        system = [one for one in messages[:1] if one.role == "system"]
-        said = messages[len(system) :]
-        made: dict[int, Prompt] = {}
+        system = [one for one in asked.messages[:1] if one.role == "system"]
+        said, config = asked.messages[len(system) :], asked.config
 
+        @cache
         def prompt(start: int) -> Prompt:
-            if start not in made:
-                made[start] = self._builder.prompt(
-                    [*system, *said[start:]],
-                    thinking=config.thinking,
-                    tools=config.tools,
-                    images=images,
-                )
-            return made[start]
+            return self._builder.prompt(
+                [*system, *said[start:]],
+                thinking=config.thinking,
+                tools=config.tools,
+                images=asked.images,
+            )
 
-        starts = [at for at, one in enumerate(said) if one.role == "user" and at > first_visible]
-        if prompt(first_visible).n_tokens <= self._limit(config) or not starts:
-            return prompt(first_visible), first_visible
+        first = asked.first_visible
+        starts = [at for at, one in enumerate(said) if one.role == "user" and at > first]
+        if prompt(first).n_tokens <= self._limit(config) or not starts:
+            return prompt(first), first
         half = self.n_ctx // 2
         short = bisect.bisect_left(starts, True, key=lambda at: prompt(at).n_tokens <= half)
         start = starts[min(short, len(starts) - 1)]
         return prompt(start), start
 
-    def _next_prompt(
-        self,
-        messages: Sequence[Message],
-        config: GenerationConfig,
-        images: Mapping[str, ImageChunk],
-        first_visible: int,
-        next_role: Literal["user", "tool"],
-    ) -> Prompt:
+    def _next_prompt(self, asked: _Asked, next_role: Literal["user", "tool"]) -> Prompt:
         """Give the chunks that all next prompts begin with."""
-        calls = messages[-1].tool_calls if messages else ()
+        calls = asked.messages[-1].tool_calls if asked.messages else ()
         call = calls[0].id if calls and next_role == "tool" else None
         one, other = (
-            Message(role=next_role, content=text, tool_call_id=call) for text in ("a", "b")
+            replace(
+                asked,
+                messages=[
+                    *asked.messages,
+                    Message(role=next_role, content=text, tool_call_id=call),
+                ],
+            )
+            for text in ("a", "b")
         )
-        prompt, visible = self._fit([*messages, one], config, images, first_visible)
-        alike, _ = self._fit([*messages, other], config, images, visible)
+        prompt, visible = self._fit(one)
+        alike, _ = self._fit(replace(other, first_visible=visible))
         count = common_prefix(prompt.chunks, alike.chunks)
         positions = frozenset(at for at in prompt.checkpoint_positions if at < count)
         return replace(prompt, chunks=prompt.chunks[:count], checkpoint_positions=positions)
@@ -229,32 +229,6 @@ class ChatModel:
             f"which {kept:,} are for the answer.",
             hint="Shorten it, or start again with a longer --context.",
         )
-
-    # How a turn goes
-
-    def _run(
-        self,
-        prompt: Prompt,
-        generation: Generation,
-        calls: ToolCallParser | None,
-        timer: PrefillTimer,
-        stop: Stop,
-    ) -> Iterator[Event]:
-        """Read the prompt and write the answer, until something ends it."""
-        try:
-            for read in self.prefix_cache.prefill(prompt, stop):
-                timer.take(read)
-                yield Reading(read, prompt.n_tokens)
-        except StoppedError:
-            generation.finish_reason = "interrupted"
-            return
-        for event in generation.write(thinking=prompt.thinking):
-            if not (calls and isinstance(event, Answer)):
-                yield event
-            elif text := calls.feed(event.text):
-                yield Answer(text)
-        if calls and (text := calls.finish()):
-            yield Answer(text)
 
     def _sampler(
         self, messages: Sequence[Message], config: GenerationConfig, attempt: int
@@ -274,31 +248,6 @@ class ChatModel:
         return make_tokenizer(self.engine)
 
 
-class PrefillTimer:
-    """How the reading of a prompt went.
-
-    Args:
-        started: When the turn began (time.perf_counter).
-        total: Tokens of the whole prompt.
-    """
-
-    def __init__(self, started: float, total: int) -> None:
-        self.started, self.total = started, total
-        self.cached: int | None = None
-        self._read, self._ended = 0, 0.0
-
-    def take(self, read: int) -> None:
-        """Note that so many tokens of the prompt are there now."""
-        self.cached = read if self.cached is None else self.cached
-        self._read, self._ended = read, time.perf_counter()
-
-    @property
-    def rate(self) -> float | None:
-        """Tokens read in a second, None where none had to be."""
-        new = self._read - (self.cached or 0)
-        return new / (self._ended - self.started) if new else None
-
-
 def _parser(tools: tuple[Tool, ...]) -> ToolCallParser | None:
     if not tools:
         return None
@@ -307,27 +256,18 @@ def _parser(tools: tuple[Tool, ...]) -> ToolCallParser | None:
     return ToolCallParser(tools)
 
 
-def _turn(generation: Generation, parser: ToolCallParser | None, timer: PrefillTimer) -> Turn:
-    """Sum a turn up."""
-    thought, text = generation.texts[True].strip(), generation.texts[False].rstrip()
-    calls = tuple(parser.calls) if parser else ()
-    if calls:
-        text = text.partition("<tool_call>")[0].rstrip()
-    count, first = generation.n_tokens, generation.first_at
-    seconds = (generation.last_at or 0) - (first or 0)
-    reason = generation.finish_reason
-    return Turn(
-        reply=text,
-        thinking=thought,
-        tool_calls=calls,
-        finish="tool_calls" if calls and reason == "stop" else reason,
-        prompt_tokens=timer.total,
-        cached_tokens=timer.cached or 0,
-        completion_tokens=count,
-        first_token_seconds=first - timer.started if first else None,
-        prompt_rate=timer.rate,
-        decode_rate=(count - 1) / seconds if count > 1 and seconds else None,
-    )
+def _without_calls(events: Iterator[Event], parser: ToolCallParser | None) -> Iterator[Event]:
+    """Pass events on; what *parser* takes for tool calls is no part of the answer's text."""
+    if parser is None:
+        yield from events
+        return
+    for event in events:
+        if not isinstance(event, Answer):
+            yield event
+        elif text := parser.feed(event.text):
+            yield Answer(text)
+    if text := parser.finish():
+        yield Answer(text)
 
 
 def _message(turn: Turn) -> Message | None:

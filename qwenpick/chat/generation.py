@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from qwenpick.chat.events import Answer, Thinking
+from qwenpick.chat.events import Answer, Reading, Thinking, Turn
 from qwenpick.engine.engine import StoppedError
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from qwenpick.chat.events import FinishReason
     from qwenpick.chat.generation_config import GenerationConfig
+    from qwenpick.chat.messages import ToolCall
     from qwenpick.chat.prefix_cache import PrefixCache
+    from qwenpick.engine.chunks import Prompt
     from qwenpick.engine.engine import Stop
     from qwenpick.engine.sampling import Sampler
 
@@ -113,10 +115,9 @@ class ReasoningParser:
 
 
 class Generation:
-    """Writes one answer behind the prompt that *cache* has read.
+    """Reads one prompt and writes its answer, by the cache's engine.
 
-    After `write` has ended: `finish_reason`, `n_tokens`, `reasoning`, `first_at` and `last_at`
-    (time.perf_counter).
+    After `run` has ended, `turn` sums it up.
     """
 
     def __init__(
@@ -125,46 +126,69 @@ class Generation:
         self._cache, self._sampler, self._config, self._stop = cache, sampler, config, stop
         self._engine = cache.engine
         self._bytes = codecs.getincrementaldecoder("utf-8")("replace")
-        self.finish_reason: FinishReason = "stop"
-        self.n_tokens = 0
-        self.first_at: float | None = None
-        self.last_at: float | None = None
-        self.texts = {True: "", False: ""}
+        self._finish: FinishReason = "stop"
+        self._n_tokens = self._prompt_tokens = self._read_tokens = 0
+        self._cached: int | None = None
+        self._read_at = self._last_at = 0.0
+        """When the prompt's last chunk was read, and the last token drawn (time.perf_counter)."""
+        self._first_at: float | None = None
+        self._texts = {True: "", False: ""}
         """The thinking (True) and the answer (False) so far."""
 
-    def write(self, *, thinking: bool) -> Iterator[Thinking | Answer]:
-        """Write until the model, a limit or the stop ends it.
-
-        Args:
-            thinking: Whether the prompt ends inside an open thought.
-        """
-        parser = ReasoningParser(self._config.stop, thinking=thinking)
-        self.texts = parser.texts
+    def run(self, prompt: Prompt) -> Iterator[Reading | Thinking | Answer]:
+        """Read the prompt, and write until the model, a limit or the stop ends it."""
+        self._prompt_tokens = prompt.n_tokens
+        parser = ReasoningParser(self._config.stop, thinking=prompt.thinking)
+        self._texts = parser.texts
         try:
+            for read in self._cache.prefill(prompt, self._stop):
+                self._cached = read if self._cached is None else self._cached
+                self._read_tokens, self._read_at = read, time.perf_counter()
+                yield Reading(read, prompt.n_tokens)
             yield from self._tokens(parser)
         except StoppedError:
-            self.finish_reason = "interrupted"
+            self._finish = "interrupted"
         yield from parser.feed(self._bytes.decode(b"", final=True), last=True)
+
+    def turn(self, started: float, tool_calls: tuple[ToolCall, ...]) -> Turn:
+        """Sum the turn up, which began at *started* (time.perf_counter)."""
+        thought, text = self._texts[True].strip(), self._texts[False].rstrip()
+        if tool_calls:
+            text = text.partition("<tool_call>")[0].rstrip()
+        cached, first, count = self._cached or 0, self._first_at, self._n_tokens
+        read, seconds = self._read_tokens - cached, self._last_at - (first or 0)
+        return Turn(
+            reply=text,
+            thinking=thought,
+            tool_calls=tool_calls,
+            finish="tool_calls" if tool_calls and self._finish == "stop" else self._finish,
+            prompt_tokens=self._prompt_tokens,
+            cached_tokens=cached,
+            completion_tokens=count,
+            first_token_seconds=first - started if first else None,
+            prompt_rate=read / (self._read_at - started) if read else None,
+            decode_rate=(count - 1) / seconds if count > 1 and seconds else None,
+        )
 
     def _tokens(self, parser: ReasoningParser) -> Iterator[Thinking | Answer]:
         guard = self._config.guard and self._config.schema is None
         repetition, thought = RepetitionDetector(), 0
         while True:
             token = self._sampler.sample(masked=not parser.thinking)
-            self.last_at = time.perf_counter()
-            self.first_at = self.first_at or self.last_at
+            self._last_at = time.perf_counter()
+            self._first_at = self._first_at or self._last_at
             if self._engine.is_eog(token):
                 return
-            self.n_tokens += 1
+            self._n_tokens += 1
             parser.tokens += 1
             yield from parser.feed(self._bytes.decode(self._engine.text(token)))
             if parser.stopped:
                 return
             if guard and repetition.closes(token):
-                self.finish_reason = "repetition"
+                self._finish = "repetition"
                 return
             if self._full():
-                self.finish_reason = "length"
+                self._finish = "length"
                 return
             thought += parser.thinking
             closing = parser.thinking and thought == self._config.think_budget
@@ -177,7 +201,7 @@ class Generation:
         limit = self._config.max_tokens
         # one cell for this token, and some for a thought that has to be closed
         room = self._engine.n_ctx - self._cache.n_tokens - 8
-        return room <= 0 or (limit is not None and self.n_tokens >= limit)
+        return room <= 0 or (limit is not None and self._n_tokens >= limit)
 
     def _closing(self) -> list[int]:
         """Give the tokens that end a thought whose budget is used up."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
     from qwenpick.chat.generation_config import Tool
 
+Json: TypeAlias = Any
+"""Any value that JSON has."""
+
 _OPEN = "<tool_call>"
-_CLOSE = "</tool_call>"
 # A value may hold any of the tags, so a call ends only where all that is open closes in turn.
 _END = re.compile(r"(?:</parameter>|<function=[^>\n]+>)\s*</function>\s*</tool_call>")
 _FUNCTION = re.compile(
@@ -139,7 +141,7 @@ def _kinds(tools: Sequence[Tool], name: str) -> dict[str, frozenset[str]]:
     return {}
 
 
-def _types(schema: Any) -> frozenset[str]:  # noqa: ANN401 - any JSON
+def _types(schema: Json) -> frozenset[str]:
     if not isinstance(schema, dict):
         return frozenset()
     named = schema.get("type", ())
@@ -150,7 +152,7 @@ def _types(schema: Any) -> frozenset[str]:  # noqa: ANN401 - any JSON
     return frozenset(types)
 
 
-def _value(text: str, types: frozenset[str]) -> Any:  # noqa: ANN401 - any JSON
+def _value(text: str, types: frozenset[str]) -> Json:
     """Read a value as what its schema calls it; as text where that does not hold."""
     if types == frozenset({"string"}):
         return text

@@ -82,7 +82,8 @@ class Engine(Vocabulary):
         for index in range(arguments.n_batch):
             self._batch.n_seq_id[index] = 1
             self._batch.seq_id[index][0] = _SEQUENCE
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
+        """Held while llama.cpp works with the context."""
         self._callback = bindings.abort_callback(lib)
         self._logs = bindings.silent_log_callback(lib), bindings.log_callback(lib)
         self._never = Stop()
@@ -97,7 +98,7 @@ class Engine(Vocabulary):
         """Whether the model keeps a state that can't be rolled back without a checkpoint."""
         self.owner: object = None
         """Whose reading the context holds: anyone else has to begin with `clear`."""
-        locks, handles = (self._lock, self._words), (self._batch, self._context, self._model)
+        locks, handles = (self.lock, self._words), (self._batch, self._context, self._model)
         self._free = weakref.finalize(self, _free, lib, locks, self._stops, handles)
 
     def close(self) -> None:
@@ -107,7 +108,7 @@ class Engine(Vocabulary):
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Have the context for oneself; raises RunError once the engine was closed."""
-        with self._lock:
+        with self.lock:
             self._check_open()
             yield
 
@@ -121,7 +122,7 @@ class Engine(Vocabulary):
             StoppedError: *stop* is set already.
             RunError: The engine was closed.
         """
-        with self._lock:
+        with self.lock:
             self._check_open()
             self._obey(stop or self._never)
             if self._stops[0].is_set:
@@ -245,7 +246,8 @@ class Engine(Vocabulary):
     @property
     def handles(self) -> tuple[Pointer, Pointer]:
         """The model and the context, for the projector of images and nothing else."""
-        return self._model, self._context
+        with self.alone():
+            return self._model, self._context
 
 
 def _free(

@@ -74,21 +74,27 @@ class Sampler:
             masked: Whether the mask holds here; inside a thought it does not.
 
         Raises:
-            RunError: The mask leaves no token at all.
+            RunError: The mask leaves no token at all, or the engine was closed.
         """
-        logits = self._engine.logits()
-        if self._penalty:
-            for token in self._seen:
-                logits[token] -= self._penalty
-        token = self._engine.draw(self._chain)
-        if self._mask and masked:
-            if not self._mask.allows(token):
-                self._mask.mask(logits)
-                token = self._engine.draw(self._chain)
-                if logits[token] == -math.inf:
-                    raise RunError("Nothing that the model could say fits the schema.")
-            self._mask.advance(token)
+        with self._engine.alone():  # the logits are the engine's own memory
+            logits = self._engine.logits()
+            if self._penalty:
+                for token in self._seen:
+                    logits[token] -= self._penalty
+            token = self._engine.draw(self._chain)
+            if self._mask and masked:
+                token = self._held(token, logits, self._mask)
         self._seen.add(token)
+        return token
+
+    def _held(self, token: int, logits: memoryview[float], mask: Mask) -> int:
+        """Give the token, another one where the mask refuses it."""
+        if not mask.allows(token):
+            mask.mask(logits)
+            token = self._engine.draw(self._chain)
+            if logits[token] == -math.inf:
+                raise RunError("Nothing that the model could say fits the schema.")
+        mask.advance(token)
         return token
 
 

@@ -80,49 +80,54 @@ class Projector:
         return _log.buffers()["compute"]
 
     def close(self) -> None:
-        """Free it; chunks that it made must not be read any more."""
-        if self._vision:
-            self._mtmd.mtmd_free(self._vision)
+        """Free it, once nothing is read with it: chunks that it made cannot be read any more."""
+        with self._engine.lock:
+            if self._vision:
+                self._mtmd.mtmd_free(self._vision)
             self._vision = None
 
     def chunk(self, image: DecodedImage) -> ImageChunk:
         """Make the chunk of a prompt for an image; it is encoded when it is first read."""
         height, width, _ = image.pixels.shape
-        place = _Chunk(self._mtmd, self._vision, width, height)
+        place = _Chunk(self._mtmd, self._open(), width, height)
         encoded: list[NDArray[np.float32]] = []
 
         def read(position: int, stop: Stop | None) -> None:
-            if not encoded:
-                encoded.append(self._encode(image))
-            self._decode(place, encoded[0], position, stop)
+            with self._engine.reading(stop):
+                if not encoded:
+                    encoded.append(self._encode(image))
+                self._decode(place, encoded[0], position)
 
         return ImageChunk(key=image.key, n_tokens=place.n_tokens, n_pos=place.n_pos, reader=read)
+
+    def _open(self) -> Pointer:
+        """Give the library's handle, unless the projector was closed."""
+        if not self._vision:
+            raise RunError("The projector is closed.", hint="Load the model again.")
+        return self._vision
 
     def _encode(self, image: DecodedImage) -> NDArray[np.float32]:
         """Turn an image into what the model reads, shape (tokens, width)."""
         mtmd = self._mtmd
         height, width, _ = image.pixels.shape
         pixels = np.ascontiguousarray(image.pixels)
-        chunk = _Chunk(mtmd, self._vision, width, height, pixels)
+        chunk = _Chunk(mtmd, self._open(), width, height, pixels)
         if mtmd.mtmd_encode_chunk(self._vision, chunk.pointer):
             raise RunError("The engine could not encode the image.", hint=_log.last_error())
         shape = (chunk.n_tokens, self._width)
         values = mtmd.mtmd_get_output_embd(self._vision)
         return np.ctypeslib.as_array(values, shape).copy()
 
-    def _decode(
-        self, chunk: _Chunk, values: NDArray[np.float32], position: int, stop: Stop | None
-    ) -> None:
+    def _decode(self, chunk: _Chunk, values: NDArray[np.float32], position: int) -> None:
         lib, mtmd = start(), self._mtmd
         after = lib.llama_pos(0)
-        with self._engine.reading(stop):
-            code = mtmd.mtmd_helper_decode_image_chunk(
-                self._vision, self._context, chunk.pointer,
-                values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
-                lib.llama_pos(position), lib.llama_seq_id(0), self._engine.n_batch,
-                ctypes.byref(after), mtmd.mtmd_helper_post_decode_callback(0), ctypes.c_void_p(0),
-            )  # fmt: skip
-            self._engine.check_read(code)
+        code = mtmd.mtmd_helper_decode_image_chunk(
+            self._open(), self._context, chunk.pointer,
+            values.ctypes.data_as(ctypes.POINTER(ctypes.c_float)),
+            lib.llama_pos(position), lib.llama_seq_id(0), self._engine.n_batch,
+            ctypes.byref(after), mtmd.mtmd_helper_post_decode_callback(0), ctypes.c_void_p(0),
+        )  # fmt: skip
+        self._engine.check_read(code)
         if after.value != position + chunk.n_pos:
             raise RunError("The engine counts the image's positions in another way.")
 
