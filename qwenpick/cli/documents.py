@@ -36,22 +36,27 @@ class ModelDocument(Part, frozen=True, kw_only=True):
 
 
 _PLACES = {
-    "bench": "cmd_bench:BenchDocument",
-    "doctor": "cmd_doctor:DoctorDocument",
-    "engine": "cmd_engine:EngineDocument",
-    "guide": "cmd_guide:GuideDocument",
-    "list": "cmd_list:ListDocument",
-    "probe": "cmd_probe:ProbeDocument",
-    "pull": "cmd_pull:PullDocument",
-    "rm": "cmd_rm:RemoveDocument",
-    "verify": "cmd_verify:VerifyDocument",
+    "recommend": "pages.recommend_json:RecommendDocument",
+    "guide": "commands.cmd_guide:GuideDocument",
+    "probe": "commands.cmd_probe:ProbeDocument",
+    "pull": "commands.cmd_pull:PullDocument",
+    "chat": "chat.answers:ChatDocument",
+    "sessions": "commands.cmd_sessions:SessionsDocument",
+    "sessions --remove": "commands.cmd_sessions:RemovedSessions",
+    "bench": "commands.cmd_bench:BenchDocument",
+    "list": "commands.cmd_list:ListDocument",
+    "rm": "commands.cmd_rm:RemoveDocument",
+    "verify": "commands.cmd_verify:VerifyDocument",
+    "engine": "commands.cmd_engine:EngineDocument",
+    "doctor": "commands.cmd_doctor:DoctorDocument",
 }
+"""A command's words to the module of this room and the name there."""
 
 
 def documents() -> dict[str, type[Struct]]:
-    """Give the document of each command, by the command's name."""
+    """Give the document of each command, by the command's words."""
     found = {}
     for command, place in _PLACES.items():
         module, _, name = place.partition(":")
-        found[command] = getattr(import_module(f"qwenpick.cli.commands.{module}"), name)
+        found[command] = getattr(import_module(f"qwenpick.cli.{module}"), name)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from msgspec import Struct
@@ -25,32 +25,20 @@ class Result(Protocol):
         """Write it for a person, to stdout."""
 
 
-class UntypedResult(Protocol):
-    """The same with a document that is not a Struct."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the JSON document, without `schema`."""
-
-    def render(self) -> None:
-        """Write it for a person, to stdout."""
-
-
-def emit(result: Result | UntypedResult, *, as_json: bool) -> None:
+def emit(result: Result, *, as_json: bool) -> None:
     """Write a result to stdout; a reader that has gone ends it quietly (typer would end with 1)."""
     try:
-        if not as_json:
-            result.render()
-        elif hasattr(result, "to_json"):
-            write_json(result.to_json())
-        else:
+        if as_json:
             write_json(result.document())
+        else:
+            result.render()
         sys.stdout.flush()
     except BrokenPipeError:
         drop_stdout()
 
 
-def write_json(document: dict[str, Any] | Struct) -> None:
-    """Write one JSON document; one that is no Struct gets its `schema` here."""
+def write_json(document: Struct) -> None:
+    """Write one JSON document, its `schema` first."""
     import msgspec  # --help does without: 8 ms
 
     whole = {"schema": 1} | msgspec.to_builtins(document)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, convert, to_builtins
 
 from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
+from qwenpick.cli.documents import Document, ModelDocument, Part
 from qwenpick.cli.interrupt import stopping
 from qwenpick.cli.output import status
+from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,29 +22,76 @@ if TYPE_CHECKING:
     from qwenpick.engine.chunks import ImageChunk
 
 
+class OpenAiFunction(Part, frozen=True, kw_only=True):
+    """What a tool call calls."""
+
+    name: str
+    arguments: str
+    """JSON text."""
+
+
+class OpenAiCall(Part, frozen=True, kw_only=True):
+    """A tool call in OpenAI's form."""
+
+    id: str
+    type: Literal["function"]
+    function: OpenAiFunction
+
+
+class ChatTurn(Turn, frozen=True, kw_only=True):
+    """A turn; rates in tokens per second."""
+
+    tool_calls: tuple[OpenAiCall, ...]  # type: ignore[assignment]  # in the form that others read
+
+
+class ChatMemory(Part, frozen=True, kw_only=True):
+    """What the chat took, in bytes."""
+
+    predicted: int
+    """The sum for what was read."""
+    actual: int
+    """The process's peak resident memory."""
+    buffers: dict[str, int]
+    """What the engine reported, named as the parts of the sum."""
+
+
+class ChatDocument(Document, frozen=True, kw_only=True):
+    """What `chat -p TEXT --json` prints."""
+
+    model: ModelDocument
+    settings: Settings
+    load_seconds: float
+    memory: ChatMemory
+    turns: list[ChatTurn]
+
+
 class ChatResult(Struct, frozen=True, kw_only=True):
     """What `chat -p` gives."""
 
     chat: Chat
     turns: Sequence[Turn]
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `chat --json`."""
+    def document(self) -> ChatDocument:
+        """Give what `chat --json` prints."""
         loaded, local = self.chat.loaded, self.chat.loaded.prepared.local
-        return {
-            "model": {"path": str(local.path), "size": local.size, "quant": local.quant},
-            "settings": to_builtins(loaded.prepared.settings),
-            "load_seconds": loaded.load_seconds,
-            "memory": {
-                "predicted": self._predicted(),
-                "actual": peak_memory(),
-                "buffers": loaded.engine.buffers | {"vision": loaded.vision_bytes},
-            },
-            "turns": [
-                to_builtins(turn) | {"tool_calls": [call.to_openai() for call in turn.tool_calls]}
+        return ChatDocument(
+            model=ModelDocument(path=str(local.path), size=local.size, quant=local.quant),
+            settings=loaded.prepared.settings,
+            load_seconds=loaded.load_seconds,
+            memory=ChatMemory(
+                predicted=self._predicted(),
+                actual=peak_memory(),
+                buffers=loaded.engine.buffers | {"vision": loaded.vision_bytes},
+            ),
+            turns=[
+                convert(
+                    to_builtins(turn)
+                    | {"tool_calls": [call.to_openai() for call in turn.tool_calls]},
+                    ChatTurn,
+                )
                 for turn in self.turns
             ],
-        }
+        )
 
     def _predicted(self) -> int:
         """Give the sum for what was really read, in bytes."""

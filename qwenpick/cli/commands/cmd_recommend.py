@@ -1,9 +1,9 @@
-"""What fits: `recommend` and `guide`."""
+"""What fits: `recommend`."""
 
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec import Struct
@@ -17,6 +17,7 @@ from qwenpick.pick.request import USES, Request, check_use
 
 if TYPE_CHECKING:
     from qwenpick.catalog.model import Catalog
+    from qwenpick.cli.pages.recommend_json import RecommendDocument
     from qwenpick.pick.fit import PickInput
     from qwenpick.pick.recommendation import Recommendation
 
@@ -98,8 +99,8 @@ class RecommendResult(Struct, frozen=True):
     answer: Recommendation
     everything: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `recommend --json`."""
+    def document(self) -> RecommendDocument:
+        """Give what `recommend --json` prints."""
         from qwenpick.cli.pages import recommend_json
 
         return recommend_json.document(self.answer)

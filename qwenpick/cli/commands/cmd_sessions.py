@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
+from qwenpick.app.store import Broken
+from qwenpick.cli.documents import Document, Part
 from qwenpick.cli.options import Json, Yes  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import ask, emit, status
 
 if TYPE_CHECKING:
-    from qwenpick.app.store import Broken, Session
+    from qwenpick.app.store import Session
+
+
+class SavedSession(Part, frozen=True, kw_only=True):
+    """A saved conversation."""
+
+    name: str
+    title: str
+    """The first message, in a line."""
+    model: str
+    """The path of its model's file."""
+    messages: int
+    updated: str
+    """ISO 8601, with its offset from UTC."""
+    state_bytes: int | None
+    """Of the engine's state; null where none is saved."""
+
+
+class SessionsDocument(Document, frozen=True, kw_only=True):
+    """What `sessions --json` prints."""
+
+    sessions: list[SavedSession]
+    broken: list[Broken]
 
 
 class SessionsResult(Struct, frozen=True, kw_only=True):
@@ -20,20 +44,20 @@ class SessionsResult(Struct, frozen=True, kw_only=True):
     sessions: list[Session]
     broken: list[Broken]
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `sessions --json`."""
-        listed = [
-            {
-                "name": one.name,
-                "title": one.title,
-                "model": one.model,
-                "messages": len(one.messages),
-                "updated": one.updated.isoformat(timespec="seconds"),
-                "state_bytes": _state_bytes(one.name),
-            }
+    def document(self) -> SessionsDocument:
+        """Give what `sessions --json` prints."""
+        saved = [
+            SavedSession(
+                name=one.name,
+                title=one.title,
+                model=one.model,
+                messages=len(one.messages),
+                updated=one.updated.isoformat(timespec="seconds"),
+                state_bytes=_state_bytes(one.name),
+            )
             for one in self.sessions
         ]
-        return {"sessions": listed, "broken": to_builtins(self.broken)}
+        return SessionsDocument(sessions=saved, broken=self.broken)
 
     def render(self) -> None:
         """Show them to a person."""
@@ -53,14 +77,10 @@ class SessionsResult(Struct, frozen=True, kw_only=True):
             out.print(f"Remove it: qwenpick sessions --remove {one.name}", soft_wrap=True)
 
 
-class Removed(Struct, frozen=True):
-    """Conversations that were removed."""
+class RemovedSessions(Document, frozen=True, kw_only=True):
+    """What `sessions --remove NAME --json` prints."""
 
-    names: list[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the document of `sessions --remove NAME --json`."""
-        return {"removed": self.names}
+    removed: list[str]
 
     def render(self) -> None:
         """Nothing is left to say: it was asked for by name."""
@@ -86,7 +106,7 @@ def sessions(
     if ask(f"Remove {', '.join(names)} for good?", yes=yes, default=False):
         for name in names:
             store.remove(name)
-        emit(Removed(names), as_json=as_json)
+        emit(RemovedSessions(removed=names), as_json=as_json)
 
 
 def _state_bytes(name: str) -> int | None:
