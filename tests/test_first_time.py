@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SITE = Path(sysconfig.get_path("purelib"))
 MAIN = "import sys; from qwenpick.cli.main import main; sys.exit(main())"
-
-needs_tmux = pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
 
 
 @pytest.fixture
@@ -71,7 +68,6 @@ def chat(terminal: Terminal, endpoint: str, *arguments: str) -> None:
     terminal.type(f"{settings} QWENPICK_CATALOG=table.json {COMMAND} chat {words}", "Enter")
 
 
-@needs_tmux
 def test_the_pick_is_shown_in_three_lines_asked_for_once_and_talks(
     terminal: Terminal, hub: Hub
 ) -> None:
@@ -96,7 +92,6 @@ def test_the_pick_is_shown_in_three_lines_asked_for_once_and_talks(
     assert "[Y/n]" not in seen.partition("> /quit")[2]
 
 
-@needs_tmux
 def test_no_is_taken_for_no(terminal: Terminal, hub: Hub) -> None:
     chat(terminal, hub.url)
     terminal.wait("[Y/n]")
@@ -107,7 +102,6 @@ def test_no_is_taken_for_no(terminal: Terminal, hub: Hub) -> None:
     assert hub.sent == 0
 
 
-@needs_tmux
 @pytest.mark.usefixtures("hub")
 def test_without_a_line_the_demo_is_offered(terminal: Terminal) -> None:
     chat(terminal, "http://x HF_HUB_OFFLINE=1")

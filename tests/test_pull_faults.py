@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import signal
 import socket
 import ssl
@@ -259,7 +258,6 @@ def test_a_disk_that_is_too_small_or_fills_up(hub: Hub, tmp_path: Path) -> None:
         assert hub.sent < 1.5 * SIZE
 
 
-@pytest.mark.skipif(not shutil.which("tmux"), reason="looks at the screen with tmux")
 def test_a_silent_line_is_seen_on_a_narrow_terminal(hub: Hub, tmp_path: Path) -> None:
     hub.faults.add("stall")
     terminal = Terminal(tmp_path, columns=40)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import engines
 import pytest
 import shapes
 from screen import COMMAND, Terminal
@@ -205,3 +206,101 @@ def test_without_a_home_it_says_what_to_set() -> None:
         "There is no home folder: HOME is not set.",
         "Name a folder for qwenpick's files: QWENPICK_HOME=/some/folder",
     ]
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_chat_usable(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.gguf").write_bytes(engines.tiny().read_bytes()[:9000])
+    terminal.type(f"{CHAT} --no-save --max-tokens 8", "Enter")
+    say(terminal, "/model nosuch", shows="nosuch")
+    say(terminal, "/model broken.gguf", shows="broken.gguf is")
+    say(terminal, "What is the capital of France? Answer in one word.", shows="Paris")
+    leave(terminal)
+
+
+def test_an_edit_that_is_stopped_leaves_the_message_and_its_answer(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    terminal.type(CHAT, "Enter")
+    say(terminal, "What is the capital of France? Answer in one word.", shows="Paris")
+    terminal.type("/edit", "Enter")
+    terminal.wait("Answer in one word.", times=2, after="/help")
+    terminal.type("", "C-u")
+    terminal.type("Write a very long story about a fox and a bear.", "Enter")
+    terminal.wait("fox", times=2, after="/edit")
+    terminal.type("", "C-c")
+    terminal.wait("the last message and its answer are unchanged")
+    say(terminal, "/export talk.json", shows="Written: talk.json")
+    asked, answered = json.loads((tmp_path / "talk.json").read_text("utf-8"))["messages"]
+    assert asked["content"] == "What is the capital of France? Answer in one word."
+    assert "Paris" in answered["content"]
+    terminal.type("/edit", "Enter")  # and one that is given up before it is sent
+    terminal.wait("Answer in one word.", after="Written: talk.json")
+    terminal.type("", "C-c")
+    terminal.wait("Edit cancelled")
+    leave(terminal)
+
+
+def test_a_chat_that_saves_nothing_leaves_nothing(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.type(f"{CHAT} --no-save --max-tokens 32", "Enter")
+    turn(terminal, "Say hello.")
+    say(terminal, "/save x/y", shows="cannot be the name of a session")
+    turn(terminal, "Say it again.")
+    leave(terminal)
+    assert list((tmp_path / "home").rglob("*")) == []
+
+
+def test_what_was_attached_waits_for_a_turn_that_succeeds(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "note.txt").write_text("The word is plum.")
+    (tmp_path / "long.txt").write_text("The sun " * 4000)
+    terminal.type(f"{CHAT} --no-save --max-tokens 8", "Enter")
+    say(terminal, "/read note.txt", shows="17 characters")
+    terminal.prompt()
+    terminal.paste("The sun " * 3000)
+    terminal.type("", "Enter")
+    terminal.wait("the context has 4,096")
+    terminal.prompt()
+    turn(terminal, "Which word?")
+    say(terminal, "/export talk.json", shows="Written: talk.json")
+    asked, _ = json.loads((tmp_path / "talk.json").read_text("utf-8"))["messages"]
+    assert asked["content"] == "note.txt:\n\nThe word is plum.\n\nWhich word?"
+    leave(terminal)
+
+
+def test_two_windows_on_one_session_lose_no_turn(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.type(f"{CHAT} --max-tokens 8", "Enter")
+    turn(terminal, "Say hello.")
+    other = Terminal(tmp_path)
+    other.type(f"{CHAT} --max-tokens 8 --resume", "Enter")
+    other.prompt()
+    turn(terminal, "Said in the first.")
+    say(other, "Said in the second.", shows="is saved as say-hello-2")
+    leave(other)
+    other.close()
+    leave(terminal)
+    saved = {
+        path.parent.name: path.read_text("utf-8")
+        for path in tmp_path.glob("home/sessions/*/messages.json")
+    }
+    assert saved.keys() == {"say-hello", "say-hello-2"}
+    assert "Said in the first." in saved["say-hello"]
+    assert "Said in the second." in saved["say-hello-2"]
+
+
+def turn(terminal: Terminal, text: str) -> None:
+    """Say something, and wait until the answer is there."""
+    terminal.prompt()
+    terminal.type(text, "Enter")
+    terminal.prompt(after=f"> {text}")
+
+
+def leave(terminal: Terminal) -> None:
+    """Leave the chat, and check its exit code."""
+    terminal.prompt()
+    terminal.type("/quit", "Enter")
+    terminal.wait("ready:", after="> /quit")
+    terminal.type("echo left with $?", "Enter")
+    terminal.wait("left with 0", after="left with $?")
