@@ -277,7 +277,7 @@ def test_two_windows_on_one_session_lose_no_turn(terminal: Terminal, tmp_path: P
     other.type(f"{CHAT} --max-tokens 8 --resume", "Enter")
     other.prompt()
     turn(terminal, "Said in the first.")
-    say(other, "Said in the second.", shows="is saved as say-hello-2")
+    say(other, "Said in the second.", shows="was changed by another qwenpick")
     leave(other)
     other.close()
     leave(terminal)

@@ -7,7 +7,7 @@ A chat prints nothing: turns are events, and everything else is said through its
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -144,7 +144,8 @@ class Chat:
                     yield Notice("Stopped: the last message and its answer are unchanged.")
                 elif event.first_visible > asked.first_visible:
                     yield from self._longer()
-                self._finish(asked, event, attempt, kept=kept)
+                if line := self._finish(asked, event, attempt, kept=kept):
+                    yield Notice(line)
             yield event
 
     def _longer(self) -> Iterator[Notice]:
@@ -153,7 +154,8 @@ class Chat:
             again = " --resume" if self._saving else ""
             yield Notice(f"A longer context fits: qwenpick chat{again} --context {context}")
 
-    def _finish(self, asked: store.Session, event: Finished, attempt: int, *, kept: bool) -> None:
+    def _finish(self, asked: store.Session, event: Finished, attempt: int, *, kept: bool) -> str:
+        """Replace the conversation, and save it; returns what to tell of that."""
         self.last_turn = event.turn
         self._turns.append(event.turn)
         if kept and event.message:
@@ -161,7 +163,7 @@ class Chat:
             self._attempt = attempt
             self.session = replace(asked, messages=messages, first_visible=event.first_visible)
         self.prefill_ahead()
-        self._save()
+        return self._save()
 
     # Changes of the conversation
 
@@ -171,7 +173,8 @@ class Chat:
         text = self.messages[last].content
         visible = min(self.session.first_visible, last)
         self._replace(replace(self.session, messages=self.messages[:last], first_visible=visible))
-        self._save()
+        if line := self._save():
+            self._ui.status(line)
         return text
 
     def clear(self) -> None:
@@ -279,7 +282,8 @@ class Chat:
         try:
             if name:
                 self.session = store.rename(self.session, name)
-            self._write()
+            if line := self._write():
+                self._ui.status(line)
         except OSError as error:
             raise UsageError(f"Cannot save this conversation: {error.strerror}.") from None
         self._saving = True
@@ -298,10 +302,11 @@ class Chat:
         try:
             self.model.stop_prefill()
             if self._saving and self.session.name and self._turns:
-                with self._writing():
-                    place = store.state_path(self.session.name)
-                    state.save(self.model.prefix_cache, place, self._owner())
-                    store.prune()
+                place = store.state_path(self.session.name)
+                state.save(self.model.prefix_cache, place, self._owner())
+                store.prune()
+        except OSError as error:
+            self._ui.status(f"Cannot save the state of this conversation: {error.strerror}.")
         finally:
             self._close_model()
 
@@ -329,28 +334,25 @@ class Chat:
         seen = any(key in self.images.chunks for key in self.session.image_keys)
         return state.owner_of(self.loaded, sees=seen)
 
-    def _save(self) -> None:
-        if self._saving and (self.messages or self.session.name):
-            with self._writing():
-                self._write()
+    def _save(self) -> str:
+        """Save the conversation, where it is saved; returns what to tell of that."""
+        if not (self._saving and (self.messages or self.session.name)):
+            return ""
+        try:
+            return self._write()
+        except OSError as error:  # the chat goes on without saving
+            self._saving = False
+            return f"Cannot save this conversation any more: {error.strerror}."
 
-    def _write(self) -> None:
+    def _write(self) -> str:
         before = self.session.name
         self.session = store.save(replace(self.session, **self._held), self.images.png)
-        if before and self.session.name != before:
-            self._ui.status(
-                f"{before} was changed by another qwenpick meanwhile; "
-                f"this conversation is saved as {self.session.name}."
-            )
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Go on without saving where the disk is full or cannot be written to."""
-        try:
-            yield
-        except OSError as error:
-            self._ui.status(f"Cannot save this conversation any more: {error.strerror}.")
-            self._saving = False
+        if not before or self.session.name == before:
+            return ""
+        return (
+            f"{before} was changed by another qwenpick meanwhile; "
+            f"this conversation is saved as {self.session.name}."
+        )
 
     def _last_question(self) -> int:
         found = [at for at, message in enumerate(self.messages) if message.role == "user"]
