@@ -167,7 +167,7 @@ def python(tmp_path: Path, script: str) -> str:
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("kill -ILL $$", "illegal instruction (built for another processor)"),
+        ("kill -ILL $$", "illegal instruction (built for another CPU)"),
         ("kill -SEGV $$", "segmentation fault"),
         ("echo 'ImportError: no libcuda.so.1' >&2; exit 1", "no libcuda.so.1"),
         ("exit 3", "exit code 3"),

@@ -113,7 +113,10 @@ def test_what_is_installed_comes_first_also_with_less_memory_free(
         assert (size, quant) == ("9b", "Q4_K_M")
         said = [line for line in err.splitlines() if line.startswith("Using ")]
         assert len(said) == 1
-        assert f"The pick here is {' '.join(pick_of(capsys)).replace('b ', 'B ')}" in said[0]
+        assert (
+            f"The pick for this machine is {' '.join(pick_of(capsys)).replace('b ', 'B ')}"
+            in said[0]
+        )
     assert hub.sent == sent
 
 

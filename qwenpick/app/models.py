@@ -248,7 +248,7 @@ def _other_pick(choice: Choice, local: LocalModel) -> str:
     if not pick or (pick.size, pick.quant) == (local.size, local.quant):
         return ""
     name = f"{pick.size}:{pick.quant}"
-    return f" The pick here is {pick.size.upper()} {pick.quant}: qwenpick chat {name}"
+    return f" The pick for this machine is {pick.size.upper()} {pick.quant}: qwenpick chat {name}"
 
 
 def _demo_instead(error: PullError, ui: Ui, catalog: Catalog, *, ask: bool) -> LocalModel:

@@ -134,13 +134,13 @@ def _refusal(message: str) -> str:
     named = re.search(r"Unimplemented keys: (\[[^\]]*\])", message)
     if named:
         keys = json.loads(named[1])
-        return f"The schema has {', '.join(keys)}, which can't be held while a model writes."
+        return f"The schema uses {', '.join(keys)}, which cannot be enforced."
     if "oneOf" in message:
-        return "The schema has oneOf over alternatives that overlap; anyOf can be held."
+        return "The schema has oneOf over alternatives that overlap; use anyOf."
     lines = [line.strip() for line in message.splitlines() if line.strip(" ^")]
     reason = next((line for line in reversed(lines) if "error" in line.casefold()), lines[0])
     reason = reason.removeprefix("error: ").partition("compile JSON schema: ")[2] or reason
-    return f"The schema can't be held while a model writes: {reason.removeprefix('error: ')}."
+    return f"The schema cannot be enforced: {reason.removeprefix('error: ')}."
 
 
 def _nodes(node: object) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where output goes: the answer to stdout, talk to stderr, one JSON document on demand.
+"""Where output goes: the answer to stdout, messages to stderr, one JSON document on demand.
 
 A command returns a typed result and never prints. `emit` writes it: as JSON, or by the
 page that is registered for its type. Pages live beside the commands and are imported
@@ -54,7 +54,7 @@ def drop_stdout() -> None:
 
 
 def status(line: str) -> None:
-    """Write a line of talk to stderr."""
+    """Write a line of messages to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

@@ -70,7 +70,7 @@ def bindings(name: str) -> Pointer:
     there = sys.modules.get("llama_cpp")
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None:
-        raise ImportError("there is no llama_cpp")
+        raise ImportError("llama_cpp is not installed")
     sys.modules["llama_cpp"] = there or importlib.util.module_from_spec(spec)
     try:
         return importlib.import_module(f"llama_cpp.{name}")
@@ -129,7 +129,7 @@ def load_model(path: Path, arguments: Arguments, watch: Callable[[float], None])
         raise stops[0]
     if not model:
         raise RunError(
-            f"The engine can't load {path.name}: {log.first_error() or 'it gives no reason'}.",
+            f"The engine cannot load {path.name}: {log.first_error() or 'it gives no reason'}.",
             hint="Check the file with: qwenpick verify; the engine with: qwenpick engine",
         )
     if AMX in log.names():
@@ -166,7 +166,7 @@ def make_context(model: Pointer, arguments: Arguments) -> Pointer:
     if not context:
         lib.llama_model_free(model)
         raise RunError(
-            f"The engine can't make a context of {arguments.n_ctx:,} tokens: "
+            f"The engine cannot make a context of {arguments.n_ctx:,} tokens: "
             f"{log.first_error() or 'it gives no reason'}.",
             hint="Try a shorter one: --context 8k",
         )

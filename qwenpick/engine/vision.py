@@ -68,7 +68,7 @@ class Projector:
         self._vision: Pointer = mtmd.mtmd_init_from_file(str(path).encode(), model, params)
         if not self._vision or not mtmd.mtmd_support_vision(self._vision):
             raise RunError(
-                f"{path.name} is no projector for this model: "
+                f"{path.name} is not a projector for this model: "
                 f"{_log.last_error() or 'the engine gives no reason'}.",
                 hint="Get the one that belongs to it: qwenpick pull MODEL --vision",
             )

@@ -130,7 +130,7 @@ class Environment(Struct, frozen=True, kw_only=True):
         if not self.is_own and any(self.prefix.glob("lib/python3*/EXTERNALLY-MANAGED")):
             raise RunError(
                 "This Python belongs to the operating system.",
-                hint="Install qwenpick in an environment of its own: pipx install qwenpick",
+                hint="Install qwenpick in a separate environment: pipx install qwenpick",
             )
         if self.has_pip:
             return self.python, "-m", "pip", "install"

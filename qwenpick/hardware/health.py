@@ -53,7 +53,7 @@ def _ending(code: int, stderr: str) -> str:
         import signal
 
         name = signal.strsignal(-code) or f"signal {-code}"
-        return f"{name.lower()} (built for another processor)" if code == -4 else name.lower()  # noqa: PLR2004 - SIGILL
+        return f"{name.lower()} (built for another CPU)" if code == -4 else name.lower()  # noqa: PLR2004 - SIGILL
     lines = [line for line in stderr.splitlines() if line.strip()]
     return lines[-1].strip() if lines else f"exit code {code}"
 

@@ -89,7 +89,7 @@ def _gpu(gpu: Gpu) -> str:
 def _gpu_parts(gpu: Gpu) -> Iterator[str]:
     yield gpu.name
     if gpu.unified:
-        yield "memory shared with the processor"
+        yield "memory shared with the CPU"
     if gpu.free is not None and gpu.total is not None:
         yield f"{units.memory(gpu.free)} free of {units.memory(gpu.total)}"
     elif gpu.total is not None:

@@ -71,13 +71,13 @@ def guide_note(answer: Recommendation) -> str:
     if guide.departure == "asked":
         return f"{pick.model.size.upper()} was asked for"
     if guide.departure == "no-file":
-        return f"there is no such file of {row}"
+        return f"the catalogue has no such file of {row}"
     if guide.departure is None or near is None:
         return ""
     return {
         "too-big": f"{row} needs at least {units.memory(near.settled.memory.total)}",
         "too-slow": f"{row} would run at {too_slow(near, answer.floor)}",
-        "speed-unknown": f"the speed of {row} is unknown here",
+        "speed-unknown": f"the speed of {row} is unknown on this machine",
         "scores-less": f"{pick.model.size.upper()} fits and scores {pick.quality}, "
         f"{row} {near.quality}",
     }[guide.departure]
@@ -140,8 +140,8 @@ def no_fit(facts: NoFit) -> NothingFitsError:
     if facts.why == "speed":
         decode = one.settled.speed.decode or 0.0
         return NothingFitsError(
-            f"Nothing reaches {facts.min_speed:g} tokens/s here: the fastest, {one.name}, "
-            f"runs at about {units.rate(decode)}.",
+            f"Nothing reaches {facts.min_speed:g} tokens/s on this machine: the fastest, "
+            f"{one.name}, runs at about {units.rate(decode)}.",
             hint=f"Try --min-speed {math.floor(decode * 10) / 10:g}, or see all files: "
             "qwenpick recommend --all",
         )

@@ -60,7 +60,7 @@ def read_header(path: Path) -> Header:
         except struct.error:
             raise broken(path, "it ends in the middle of its header") from None
         except UnicodeDecodeError:
-            raise broken(path, "a name in its header is no text") from None
+            raise broken(path, "a name in its header is not text") from None
 
 
 def read_strings(header: Header, array: LongArray) -> list[bytes]:
