@@ -253,6 +253,11 @@ def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator
         lock.release()
 
 
+def expanded(path: Path | str) -> Path:
+    """Put the user's folder in the place of `~`; without such a user, it stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises
+
+
 def shortened(path: Path | str) -> str:
     """Give a path for a message; of one that fills the screen, its start and its end."""
     name = str(path)

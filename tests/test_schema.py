@@ -86,9 +86,14 @@ def test_a_cut_answer_does_not_leave(ask: Callable[..., str]) -> None:
         ('{"type": "strin"}', "not a JSON schema"),
         ('{"$ref": "https://example.org/schema"}', "example.org"),
         ('{"$ref": "#/$defs/missing"}', "missing"),
-        ('{"type": ', "not JSON"),
+        ('{"type": ', "truncated"),
+        ('{"a":' * 100_000, "deep"),
+        ('{"properties": {"a": ' * 100 + "{}" + "}}" * 100, "deep"),
+        ('{"$schema": 5}', "$schema"),
         ("missing.json", "missing.json"),
         ("/", "directory"),
+        ("/dev/zero", "not a regular file"),
+        ("~nobody-of-this-name/schema.json", "nobody"),
     ],
 )
 def test_what_can_not_be_held_is_refused_by_name(schema: str, named: str) -> None:

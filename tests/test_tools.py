@@ -1,12 +1,13 @@
 """Tool calls: what a template of Qwen's form writes is read back as it was."""
 
-import json
+import os
 import random
+from pathlib import Path
 
 import pytest
 from jinja2 import Environment
 
-from qwenpick.chat.tools import ToolCallParser, read_tools
+from qwenpick.chat.tools import ToolCallParser, check_tools, read_tools
 from qwenpick.errors import UsageError
 
 TEMPLATE = Environment(autoescape=False).from_string(  # noqa: S701 - a chat is no web page
@@ -25,32 +26,30 @@ TEMPLATE = Environment(autoescape=False).from_string(  # noqa: S701 - a chat is 
 {%- endfor %}"""
 )
 
-TOOLS = read_tools(
-    json.dumps(
-        [
-            {
-                "type": "function",
-                "function": {
-                    "name": "write_file",
-                    "parameters": {
-                        "type": "object",
-                        "properties": {
-                            "path": {"type": "string"},
-                            "text": {"type": "string"},
-                            "note": {"type": ["string", "null"]},
-                            "mode": {"type": "integer"},
-                            "ratio": {"type": "number"},
-                            "force": {"type": "boolean"},
-                            "tags": {"type": "array"},
-                            "meta": {"type": "object"},
-                            "any": {},
-                        },
+TOOLS = check_tools(
+    [
+        {
+            "type": "function",
+            "function": {
+                "name": "write_file",
+                "parameters": {
+                    "type": "object",
+                    "properties": {
+                        "path": {"type": "string"},
+                        "text": {"type": "string"},
+                        "note": {"type": ["string", "null"]},
+                        "mode": {"type": "integer"},
+                        "ratio": {"type": "number"},
+                        "force": {"type": "boolean"},
+                        "tags": {"type": "array"},
+                        "meta": {"type": "object"},
+                        "any": {},
                     },
                 },
             },
-            {"name": "now", "description": "The time."},
-        ]
-    )
+        },
+        {"name": "now", "description": "The time."},
+    ]
 )
 
 TEXTS = [
@@ -152,7 +151,32 @@ def test_text_before_a_call_comes_out_while_the_call_is_still_written() -> None:
     assert [call.name for call in reader.calls] == ["now"]
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '[{"function": {}}]', '[{"name": "a b"}]', "3"])
-def test_a_file_that_is_no_tools_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="not tools"):
-        read_tools(text)
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "truncated"),
+        ("3", "array"),
+        ("[" * 100_000, "deep"),
+        ("[1]", r"\[0\]"),
+        ('{"tools": 5}', "array"),
+        ('[{"function": {}}]', "name"),
+        ('[{"name": "a b"}]', "name"),
+        ('[{"name": 5}]', "name"),
+        ('[{"name": "a", "parameters": 5}]', "parameters"),
+        ('[{"name": "a", "parameters": {"properties": 5}}]', "properties"),
+        ('[{"name": "a", "parameters": {"properties": {"x": {"type": 5}}}}]', "type"),
+        ('[{"name": "a", "parameters": {"properties": {"x": {"anyOf": 5}}}}]', "anyOf"),
+    ],
+)
+def test_a_file_that_is_no_tools_is_refused(text: str, named: str, tmp_path: Path) -> None:
+    path = tmp_path / "tools.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=named):
+        read_tools(path)
+
+
+def test_only_a_regular_file_is_read_for_tools(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero"), Path("~nobody-of-this-name/tools.json")):
+        with pytest.raises(UsageError, match="Cannot read"):
+            read_tools(path)

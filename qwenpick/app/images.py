@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qwenpick import files
 from qwenpick.app import store
 from qwenpick.errors import QwenpickError
 
@@ -41,7 +41,7 @@ def read_image(where: str) -> DecodedImage:
     from qwenpick.engine import image
 
     if not is_address(where):
-        return image.read(Path(where.removeprefix("file://")).expanduser())
+        return image.read(files.expanded(where.removeprefix("file://")))
     from qwenpick.pull.sources.web import fetch
 
     return image.decode(fetch(where, largest=_LARGEST_SENT), where)

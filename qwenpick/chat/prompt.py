@@ -202,11 +202,7 @@ def _for_template(message: Message, images: Mapping[str, ImageChunk]) -> Templat
         document["reasoning_content"] = message.reasoning
     if message.tool_calls:
         document["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
+            call.to_openai() | {"function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:

@@ -12,16 +12,17 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from qwenpick import files
 from qwenpick.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_HINT = 'Name a file, or write the schema itself: --schema \'{"type": "object"}\''
 _LAYOUT = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
 _MAPS = {"properties", "patternProperties", "$defs", "definitions"}
 """Keywords whose values map names to schemas."""
@@ -55,7 +56,7 @@ class Schema(Struct, frozen=True):
             rules = json.loads(self.text, parse_float=Decimal)
             kind = jsonschema.validators.validator_for(rules)
             error = jsonschema.exceptions.best_match(kind(rules).iter_errors(document))
-        except ValueError as broken:
+        except (ValueError, RecursionError) as broken:
             raise _unmet(f"no JSON ({broken})") from None
         if error is not None:
             raise _unmet(f"{error.message} at {error.json_path}")
@@ -74,32 +75,24 @@ def read_schema(given: str) -> Schema:
     Raises:
         UsageError: It cannot be read, is not a schema, or has an unsupported keyword.
     """
-    text = given if given.lstrip().startswith("{") else _read_file(given)
+    what, kind = "the schema", dict[str, Any]
+    if given.lstrip().startswith("{"):
+        document = files.decode(given, kind, what=what, hint=_HINT)
+    else:
+        document = files.document(files.expanded(given), kind, what=what, hint=_HINT)
     try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"The schema is not JSON: {error}.", hint="See docs/chat.md.") from None
-    if not isinstance(document, dict):
-        raise UsageError("The schema is not a JSON object.", hint="See docs/chat.md.")
-    _check_schema(document)
-    return Schema(text, _compile(document))
-
-
-def _read_file(given: str) -> str:
-    try:
-        return Path(given).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is not text"
-        raise UsageError(
-            f"Cannot read the schema {given}: {why}.",
-            hint='Name a file, or write the schema itself: --schema \'{"type": "object"}\'',
-        ) from None
+        _check_schema(document)
+        return Schema(json.dumps(document), _compile(document))
+    except RecursionError:
+        raise UsageError("The schema is nested too deeply.", hint=_HINT) from None
 
 
 def _check_schema(document: dict[str, Any]) -> None:
     """Refuse what the schema language itself does not allow, such as a wrong type's name."""
     import jsonschema
 
+    if not isinstance(document.get("$schema", ""), str):
+        raise UsageError("This is not a JSON schema: its $schema is not text.", hint=_HINT)
     kind = jsonschema.validators.validator_for(document)
     error = jsonschema.exceptions.best_match(kind(kind.META_SCHEMA).iter_errors(document))
     if error is not None:
@@ -116,8 +109,10 @@ def _compile(document: dict[str, Any]) -> str:
     """
     from llguidance import LLMatcher
 
-    rules = document if any(map(_overlays, _nodes(document))) else _closed(document)
-    rules = _nudged(rules)
+    rules: dict[str, Any] = json.loads(json.dumps(document))
+    if not any(map(_overlays, _nodes(rules))):
+        _close(rules)
+    _nudge(rules)
     grammar: str = LLMatcher.grammar_from_lark(
         "start: /\\n?\\n?/ document\ndocument: %json " + json.dumps(rules | {"x-guidance": _LAYOUT})
     )
@@ -162,14 +157,13 @@ def _overlays(node: dict[str, Any]) -> bool:
     return "allOf" in node or ("properties" in node and bool(_MERGES & set(node)))
 
 
-def _closed(document: dict[str, Any]) -> dict[str, Any]:
+def _close(rules: dict[str, Any]) -> None:
     """Close each object that names its properties: what is not named is not made up.
 
     A schema leaves objects open, and a small model then invents keys until its tokens
     run out. What meets the closed schema meets the open one too.
     """
-    closed: dict[str, Any] = json.loads(json.dumps(document))
-    for node in _nodes(closed):
+    for node in _nodes(rules):
         named = node.get("properties")
         if (
             isinstance(named, dict)
@@ -178,17 +172,15 @@ def _closed(document: dict[str, Any]) -> dict[str, Any]:
             and not {"additionalProperties", "patternProperties"} & set(node)
         ):
             node["additionalProperties"] = False
-    return closed
 
 
-def _nudged(document: dict[str, Any]) -> dict[str, Any]:
+def _nudge(rules: dict[str, Any]) -> None:
     """Move an excluded whole bound by a millionth where the other bound is less than 1 away.
 
     llguidance 1.9.1 lets the excluded bound itself through there, and only there: "0" for
     above 0 and at most 0.5 (compared with jsonschema over 40,800 pairs of bounds and values).
     """
-    nudged: dict[str, Any] = json.loads(json.dumps(document))
-    for node in _nodes(nudged):
+    for node in _nodes(rules):
         for excluded, included, step in (
             ("exclusiveMinimum", "minimum", 1e-6),
             ("exclusiveMaximum", "maximum", -1e-6),
@@ -198,4 +190,3 @@ def _nudged(document: dict[str, Any]) -> dict[str, Any]:
             if isinstance(bound, (int, float)) and any(0 < abs(n - bound) < 1 for n in others):
                 del node[excluded]
                 node[included] = bound + step
-    return nudged

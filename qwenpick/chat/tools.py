@@ -10,22 +10,24 @@
 
 The form is that of Qwen3.5's chat template, which writes a call's values unescaped: a
 list or a table as JSON, all else as Python's str() has it (True, None). What a value was
-is therefore read from the tool's own schema. Text, no I/O; rendering is the template's.
+is therefore read from the tool's own schema. Rendering is the template's.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct, ValidationError, convert
 
+from qwenpick import files
 from qwenpick.chat.messages import ToolCall
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from qwenpick.chat.generation_config import Tool
 
@@ -44,23 +46,59 @@ _PARAMETER = re.compile(
 _WORDS = {"True": True, "False": False, "None": None}
 
 
-def read_tools(text: str) -> tuple[Tool, ...]:
-    """Read a file of tools in OpenAI's form: a list of functions with their parameters.
+class _Value(Struct, rename="camel"):
+    """What a parameter's schema says of its type; all else in it is the model's to read."""
+
+    type: str | list[str] = []
+    any_of: list[_Value | bool] = []
+    one_of: list[_Value | bool] = []
+    enum: list[Json] = []
+
+    def types(self) -> frozenset[str]:
+        """Give the JSON types that a value may have; none where it does not say."""
+        types = {self.type} if isinstance(self.type, str) else set(self.type)
+        for inner in (*self.any_of, *self.one_of):
+            types |= inner.types() if isinstance(inner, _Value) else set()
+        return frozenset(types | {"string" for item in self.enum if isinstance(item, str)})
+
+
+class _Parameters(Struct):
+    properties: dict[str, _Value | bool] = {}
+
+
+class _Function(Struct):
+    name: Annotated[str, Meta(pattern=r"^[\w.:-]+$")]
+    parameters: _Parameters | None = None
+
+
+class _Tool(Struct):
+    function: _Function
+
+
+def read_tools(path: Path) -> tuple[Tool, ...]:
+    """Read a file of tools; see `check_tools`.
 
     Raises:
-        UsageError: It is not JSON, or not of this form.
+        UsageError: It cannot be read, or is not of this form.
     """
+    return check_tools(files.document(files.expanded(path), object, what="the tools file"))
+
+
+def check_tools(document: Json) -> tuple[Tool, ...]:
+    """Check tools in OpenAI's form: a list of functions with their parameters.
+
+    Raises:
+        UsageError: They are not of this form; says where.
+    """
+    wrapped = isinstance(document, dict) and "tools" in document
     try:
-        document = json.loads(text)
-        listed = document if isinstance(document, list) else document["tools"]
+        listed = convert(document["tools"] if wrapped else document, list[dict[str, Json]])
         tools = tuple(
             tool if "function" in tool else {"type": "function", "function": tool}
             for tool in listed
         )
-        names = [str(tool["function"]["name"]) for tool in tools]
-        if not all(re.fullmatch(r"[\w.:-]+", name) for name in names):
-            raise ValueError("a function has no usable name")  # noqa: TRY301 - said below
-    except (ValueError, KeyError, TypeError) as error:
+        convert(tools, tuple[_Tool, ...])
+    except (ValidationError, RecursionError) as error:
         raise UsageError(
             f"These are not tools in OpenAI's form: {error}.",
             hint='[{"type": "function", "function": {"name": "...", "parameters": {...}}}]',
@@ -117,9 +155,9 @@ class ToolCallParser(Struct):
             broken, tag, rest = body.partition(_OPEN)
             return _OPEN + broken + (self._take(rest) if tag else "")
         name, inside = match[1].strip(), match[2]
-        kinds = _kinds(self.tools, name)
+        types = _types(self.tools, name)
         arguments = {
-            key.strip(): _value(value, kinds.get(key.strip(), frozenset()))
+            key.strip(): _value(value, types.get(key.strip(), frozenset()))
             for key, value in _PARAMETER.findall(inside)
         }
         self.calls.append(ToolCall(id=f"call_{len(self.calls)}", name=name, arguments=arguments))
@@ -131,25 +169,13 @@ def _possible_start(text: str) -> int:
     return next((size for size in range(len(_OPEN) - 1, 0, -1) if text.endswith(_OPEN[:size])), 0)
 
 
-def _kinds(tools: Sequence[Tool], name: str) -> dict[str, frozenset[str]]:
-    """Say which JSON types each parameter of a tool may have; none where it does not say."""
-    for tool in tools:
-        function = tool["function"]
-        if function["name"] == name:
-            properties = (function.get("parameters") or {}).get("properties") or {}
-            return {key: _types(schema) for key, schema in properties.items()}
+def _types(tools: Sequence[Tool], name: str) -> dict[str, frozenset[str]]:
+    """Say which JSON types each parameter of a tool may have."""
+    for tool in convert(tools, list[_Tool]):
+        if tool.function.name == name and tool.function.parameters:
+            named = tool.function.parameters.properties
+            return {key: one.types() for key, one in named.items() if isinstance(one, _Value)}
     return {}
-
-
-def _types(schema: Json) -> frozenset[str]:
-    if not isinstance(schema, dict):
-        return frozenset()
-    named = schema.get("type", ())
-    types: set[str] = {named} if isinstance(named, str) else set(named)
-    for inner in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
-        types |= _types(inner)
-    types |= {"string" for item in schema.get("enum", ()) if isinstance(item, str)}
-    return frozenset(types)
 
 
 def _value(text: str, types: frozenset[str]) -> Json:

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from qwenpick.app.images import is_address
 from qwenpick.errors import UsageError
-from qwenpick.files import read
+from qwenpick.files import expanded, read
 from qwenpick.files import text as decoded
 
 PATH_START = re.compile(r"\s*['\"]?(/|~/|file://|[A-Za-z]:\\)")
@@ -66,10 +66,7 @@ def _words(text: str) -> list[str]:
 
 def _path(name: str) -> Path:
     plain = unquote(name.removeprefix("file://")) if name.startswith("file://") else name
-    try:
-        return Path(plain).expanduser()
-    except RuntimeError:  # ~nobody
-        return Path(plain)
+    return expanded(plain)
 
 
 def _is_file(path: Path) -> bool:

@@ -123,10 +123,9 @@ def _demanded(message: MessageOptions) -> tuple[Schema | None, tuple[Tool, ...]]
 
         schema = read_schema(message.schema)
     if message.tools is not None:
-        from qwenpick import files
         from qwenpick.chat.tools import read_tools
 
-        tools = read_tools(files.text(files.read(message.tools.expanduser(), limit=files.LIMIT)))
+        tools = read_tools(message.tools)
     return schema, tools
 
 
