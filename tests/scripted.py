@@ -43,10 +43,11 @@ def main() -> None:
         time.sleep(0.005)
     stream.take(
         Finished(
-            Turn(
+            turn=Turn(
                 reply=TEXT, finish="stop", prompt_tokens=1, cached_tokens=0, completion_tokens=1,
                 first_token_seconds=None, prompt_rate=None, decode_rate=None,
-            )
+            ),
+            message=None,
         )
     )  # fmt: skip
     stream.close()
