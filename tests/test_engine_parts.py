@@ -250,9 +250,10 @@ def test_one_chats_stop_ends_its_own_turn_alone() -> None:
     engine = engines.engine(engines.tiny())
     one, other = (engines.conversation(engine, ahead=False) for _ in range(2))
     list(one.send("Why is the sky blue?"))
-    for last in other.send("And the sea?"):
+    for _ in other.send("And the sea?"):
         one.stop.set()  # its own turn has ended: nothing is left to stop
-    assert last.turn.finish == "length"
+    assert other.last
+    assert other.last.finish == "length"
     *_, last = one.send("And the sea?")
     assert last.turn.finish == "length"
     engine.close()
