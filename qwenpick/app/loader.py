@@ -91,6 +91,24 @@ class LoadedModel:
         """Bytes of the buffer that encoding the first image took, as the library reported."""
         return self._projector.compute_bytes if self._projector else 0
 
+    def predicted_bytes(self, read: int, *, largest_image: int) -> int:
+        """Sum what a chat really took, in bytes, its checkpoints left out.
+
+        Args:
+            read: Tokens of the longest prompt and its answer.
+            largest_image: Tokens of the largest image that was shown.
+        """
+        from qwenpick.pick.memory import predicted_peak, used_late
+        from qwenpick.pick.vision_memory import vision_bytes
+
+        prepared = self.prepared
+        memory, settings = prepared.memory, prepared.settings
+        predicted = predicted_peak(memory, settings, read=read) - memory.checkpoints
+        if prepared.projector:
+            late = used_late(memory, settings)
+            predicted += vision_bytes(prepared.projector, largest_image, later=late) - memory.vision
+        return predicted
+
     def image_chunk(self, image: DecodedImage) -> ImageChunk:
         """Make the part of a prompt that shows an image.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated, Any
 
-import typer
 from msgspec import Struct
 from msgspec.structs import replace
 from typer.core import TyperCommand
 
 from qwenpick.catalog.bounds import BOUNDS, sampling_value
-from qwenpick.cli.options import QuantOptions, SettingsOptions
+from qwenpick.cli.options import QuantOptions, SettingsOptions, flag, option
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolves it
 
@@ -26,13 +25,13 @@ _EXAMPLES = (
 
 def _sampling(name: str, help_text: str) -> Any:  # noqa: ANN401 - what typer.Option gives
     """Make the option of a sampling setting: with the same bounds as everywhere, NaN refused."""
-    option = f"--{name.replace('_', '-')}"
+    typed = f"--{name.replace('_', '-')}"
 
     def read(value: str) -> float:
-        return sampling_value(name, value, called=option)
+        return sampling_value(name, value, called=typed)
 
     metavar = "N" if isinstance(BOUNDS[name][0], int) else "X"
-    return typer.Option(option, metavar=metavar, parser=read, help=help_text)
+    return option(metavar, help_text, typed, parser=read)
 
 
 class MessageOptions(Struct, frozen=True, kw_only=True):
@@ -40,45 +39,29 @@ class MessageOptions(Struct, frozen=True, kw_only=True):
 
     prompt: Annotated[
         list[str] | None,
-        typer.Option(
-            "--prompt", "-p", metavar="TEXT", help="Answer this and exit; repeat for more turns."
-        ),
+        option("TEXT", "Answer this and exit; repeat for more turns.", "--prompt", "-p"),
     ] = None
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="System prompt.")] = None
+    system: Annotated[str | None, option("TEXT", "System prompt.")] = None
     image: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE|URL", help="Attach an image to the first message."),
+        list[str] | None, option("FILE|URL", "Attach an image to the first message.")
     ] = None
-    schema: Annotated[
-        str | None, typer.Option(metavar="FILE|JSON", help="JSON schema of the answer.")
-    ] = None
+    schema: Annotated[str | None, option("FILE|JSON", "JSON schema of the answer.")] = None
     tools: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Tools that the model may call (OpenAI's form)."),
+        Path | None, option("FILE", "Tools that the model may call (OpenAI's form).")
     ] = None
 
 
 class AnswerOptions(Struct, frozen=True, kw_only=True):
     """How it is answered."""
 
-    think: Annotated[
-        bool | None, typer.Option("--think/--no-think", help="Think before answering.")
-    ] = None
-    think_budget: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Most tokens of thinking.")
-    ] = None
+    think: Annotated[bool | None, flag("--think/--no-think", "Think before answering.")] = None
+    think_budget: Annotated[int | None, option("N", "Most tokens of thinking.", min=1)] = None
     show_thinking: Annotated[
-        bool, typer.Option("--show-thinking", help="Show the thinking as it is written.")
+        bool, flag("--show-thinking", "Show the thinking as it is written.")
     ] = False
-    mode: Annotated[
-        str, typer.Option(metavar="general|coding", help="Which of Qwen's sampling values.")
-    ] = "general"
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Most tokens of an answer.")
-    ] = None
-    stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="End an answer at this text.")
-    ] = None
+    mode: Annotated[str, option("general|coding", "Which of Qwen's sampling values.")] = "general"
+    max_tokens: Annotated[int | None, option("N", "Most tokens of an answer.", min=1)] = None
+    stop: Annotated[list[str] | None, option("TEXT", "End an answer at this text.")] = None
     seed: Annotated[int | None, _sampling("seed", "The same seed gives the same answer.")] = None
     temperature: Annotated[float | None, _sampling("temperature", "0 (greedy) to 2.")] = None
     top_p: Annotated[float | None, _sampling("top_p", "0 to 1.")] = None
@@ -107,15 +90,9 @@ class AnswerOptions(Struct, frozen=True, kw_only=True):
 class LoadOptions(SettingsOptions, frozen=True, kw_only=True):
     """How the model is loaded."""
 
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=512, metavar="N", help="CPU threads.")
-    ] = None
-    gpu_layers: Annotated[
-        int | None, typer.Option(min=0, max=1000, metavar="N", help="Layers on the GPU.")
-    ] = None
-    force: Annotated[
-        bool, typer.Option("--force", help="Load the model even if it does not fit.")
-    ] = False
+    threads: Annotated[int | None, option("N", "CPU threads.", min=1, max=512)] = None
+    gpu_layers: Annotated[int | None, option("N", "Layers on the GPU.", min=0, max=1000)] = None
+    force: Annotated[bool, flag("--force", "Load the model even if it does not fit.")] = False
 
     def wish(self, *, vision: bool) -> Request:
         """Read what belongs to the pick.
@@ -129,16 +106,11 @@ class LoadOptions(SettingsOptions, frozen=True, kw_only=True):
 class SaveOptions(Struct, frozen=True, kw_only=True):
     """Which conversation, and whether it is saved."""
 
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the last conversation.")] = (
-        False
-    )
-    session: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Continue this conversation.")
-    ] = None
-    no_save: Annotated[bool, typer.Option("--no-save", help="Save nothing.")] = False
+    resume: Annotated[bool, flag("--resume", "Continue the last conversation.")] = False
+    session: Annotated[str | None, option("NAME", "Continue this conversation.")] = None
+    no_save: Annotated[bool, flag("--no-save", "Save nothing.")] = False
     no_read_ahead: Annotated[
-        bool,
-        typer.Option("--no-read-ahead", help="Do not pre-process the next prompt while you type."),
+        bool, flag("--no-read-ahead", "Do not pre-process the next prompt while you type.")
     ] = False
 
 

@@ -19,8 +19,26 @@ from qwenpick.pick.request import UBATCHES, Request, check_kv_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not prompt; assume yes.")]
+
+def option(metavar: str, help_text: str, *names: str, **checks: Any) -> Any:  # noqa: ANN401 - typer's own
+    """Make an option that takes a value.
+
+    Args:
+        metavar: What stands for the value in the help.
+        help_text: One sentence.
+        names: Its names; without any it is named as its parameter is.
+        checks: Bounds and readers, as `typer.Option` takes them.
+    """
+    return typer.Option(*names, metavar=metavar, help=help_text, **checks)
+
+
+def flag(name: str, help_text: str, *others: str) -> Any:  # noqa: ANN401 - typer's own
+    """Make an option that is on or off: `--vision`, or `--think/--no-think`."""
+    return typer.Option(name, *others, help=help_text)
+
+
+Json = Annotated[bool, flag("--json", "Print one JSON document.")]
+Yes = Annotated[bool, flag("--yes", "Do not prompt; assume yes.", "-y")]
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
@@ -39,15 +57,13 @@ WIDTHS = {
 
 
 def _width(name: str) -> Any:  # noqa: ANN401 - what typer.Option gives
-    return typer.Option(f"--{name}", help=f"--quant {WIDTHS[name]}")
+    return flag(f"--{name}", f"--quant {WIDTHS[name]}")
 
 
 class QuantOptions(Struct, frozen=True, kw_only=True):
     """Which quantisation: by name or by width."""
 
-    quant: Annotated[
-        str | None, typer.Option("--quant", metavar="NAME", help="Quantisation, such as Q4_K_M.")
-    ] = None
+    quant: Annotated[str | None, option("NAME", "Quantisation, such as Q4_K_M.", "--quant")] = None
     q2: Annotated[bool, _width("q2")] = False
     q3: Annotated[bool, _width("q3")] = False
     q4: Annotated[bool, _width("q4")] = False
@@ -75,22 +91,15 @@ class SettingsOptions(Struct, frozen=True, kw_only=True):
     """Settings of the engine that the pick and the commands that load a model share."""
 
     context: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Context length (8192, 32k). If given, it is never reduced."
-        ),
+        str | None, option("N", "Context length (8192, 32k). If given, it is never reduced.")
     ] = None
-    kv_type: Annotated[
-        str | None, typer.Option(metavar="T", help="Type of the KV cache: f16, q8_0 or q4_0.")
-    ] = None
-    ubatch: Annotated[
-        int | None, typer.Option(metavar="N", help="Prompt tokens processed at a time.")
-    ] = None
+    kv_type: Annotated[str | None, option("T", "Type of the KV cache: f16, q8_0 or q4_0.")] = None
+    ubatch: Annotated[int | None, option("N", "Prompt tokens processed at a time.")] = None
     repack: Annotated[
         bool | None,
-        typer.Option(
+        flag(
             "--repack/--no-repack",
-            help="Keep a second, CPU-optimised copy of the weights (faster, more memory).",
+            "Keep a second, CPU-optimised copy of the weights (faster, more memory).",
         ),
     ] = None
 

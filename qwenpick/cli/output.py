@@ -41,8 +41,8 @@ def write_json(document: Struct) -> None:
     """Write one JSON document, its `schema` first."""
     import msgspec  # --help does without: 8 ms
 
-    whole = {"schema": 1} | msgspec.to_builtins(document)
-    text = msgspec.json.format(msgspec.json.encode(whole, enc_hook=str), indent=1)
+    whole = {"schema": 1} | msgspec.to_builtins(document, enc_hook=str)
+    text = msgspec.json.format(msgspec.json.encode(whole), indent=1)
     sys.stdout.write(text.decode() + "\n")
 
 
@@ -57,22 +57,3 @@ def status(line: str) -> None:
     """Write a line of messages to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def ask(question: str, *, yes: bool, default: bool = True) -> bool:
-    """Ask on the terminal; `--yes` answers it, Enter the default, and an end of input is a no.
-
-    Raises:
-        UsageError: There is no terminal to ask on.
-    """
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        from qwenpick.errors import UsageError
-
-        raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes.")
-    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
-    sys.stderr.flush()
-    line = sys.stdin.readline()
-    said = line.strip().casefold()
-    return said in {"y", "yes"} or (bool(line) and not said and default)

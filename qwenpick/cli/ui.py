@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from qwenpick import units
-from qwenpick.cli.output import ask, status
+from qwenpick.cli.output import status
+from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,13 +64,21 @@ class TerminalUi:
         status(line)
 
     def confirm(self, question: str, *, default: bool = True) -> bool:
-        """Ask on the terminal; `--yes` answers.
+        """Ask on the terminal; `--yes` answers it, Enter the default, and an end of input is a no.
 
         Raises:
             UsageError: There is no terminal to ask on.
         """
         self._end()
-        return ask(question, yes=self._yes, default=default)
+        if self._yes:
+            return True
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes.")
+        sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        answer = line.strip().casefold()
+        return answer in {"y", "yes"} or (bool(line) and not answer and default)
 
     def progress(self, name: str, done: int, total: int) -> None:
         """Show how far a file is: a bar on a terminal, a line now and then elsewhere."""

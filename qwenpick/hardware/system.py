@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick import hub_env
@@ -16,8 +17,6 @@ from qwenpick.hardware import cgroup
 from qwenpick.hardware.machine import Disk, Memory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwenpick.hardware.system_reader import SystemReader
 
 
@@ -147,3 +146,19 @@ def _free(path: Path) -> int | None:
 def _windows_version() -> str:
     version = sys.getwindowsversion()  # type: ignore[attr-defined]  # on Windows alone
     return f"{version.major}.{version.minor}.{version.build}"
+
+
+def peak_memory() -> int:
+    """Give the peak resident memory of this process in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    try:  # getrusage's peak begins with that of the process which started this one
+        report = Path("/proc/self/status").read_text(encoding="ascii")
+        return int(report.partition("VmHWM:")[2].split()[0]) * 1024
+    except (OSError, LookupError, ValueError):
+        import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

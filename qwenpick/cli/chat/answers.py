@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, convert, to_builtins
@@ -13,6 +12,7 @@ from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
 from qwenpick.cli.documents import Document, ModelDocument, Part
 from qwenpick.cli.interrupt import stopping
 from qwenpick.cli.output import status
+from qwenpick.hardware.system import peak_memory
 from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
@@ -74,12 +74,15 @@ class ChatResult(Struct, frozen=True, kw_only=True):
     def document(self) -> ChatDocument:
         """Give what `chat --json` prints."""
         loaded, local = self.chat.loaded, self.chat.loaded.prepared.local
+        read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
+        predicted = loaded.predicted_bytes(read, largest_image=self.chat.images.largest_tokens)
+        checkpoints = self.chat.model.prefix_cache.checkpoints.bytes
         return ChatDocument(
             model=ModelDocument(path=str(local.path), size=local.size, quant=local.quant),
             settings=loaded.prepared.settings,
             load_seconds=loaded.load_seconds,
             memory=ChatMemory(
-                predicted=self._predicted(),
+                predicted=predicted + checkpoints,
                 actual=peak_memory(),
                 buffers=loaded.engine.buffers | {"vision": loaded.vision_bytes},
             ),
@@ -92,21 +95,6 @@ class ChatResult(Struct, frozen=True, kw_only=True):
                 for turn in self.turns
             ],
         )
-
-    def _predicted(self) -> int:
-        """Give the sum for what was really read, in bytes."""
-        from qwenpick.pick.memory import predicted_peak, used_late
-        from qwenpick.pick.vision_memory import vision_bytes
-
-        prepared = self.chat.loaded.prepared
-        memory, settings = prepared.memory, prepared.settings
-        read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
-        predicted = predicted_peak(memory, settings, read=read)
-        if prepared.projector:
-            late = used_late(memory, settings)
-            seen = vision_bytes(prepared.projector, self.chat.images.largest_tokens, later=late)
-            predicted += seen - memory.vision
-        return predicted - memory.checkpoints + self.chat.model.prefix_cache.checkpoints.bytes
 
     def render(self) -> None:
         """Nothing is left to write: the answers were streamed."""
@@ -166,19 +154,3 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
         sys.stdout.write("\n")
         sys.stdout.flush()
     return turn
-
-
-def peak_memory() -> int:
-    """Give the peak resident memory of this process in bytes."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    try:  # getrusage's peak begins with that of the process which started this one
-        report = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(report.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, LookupError, ValueError):
-        import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

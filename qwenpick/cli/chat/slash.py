@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 from qwenpick import units
-from qwenpick.app import store
+from qwenpick.app import store, transcript_file
 from qwenpick.cli import render
-from qwenpick.cli.chat import chat_settings, paths, slash_table, transcript_file
+from qwenpick.cli.chat import chat_settings, paths, slash_table
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class Slash:
     def _image(self, argument: str) -> None:
         for where in paths.images(argument):
             self.images.append(self.chat.show_image(where))
-        count = len(self.images)
-        self.say(f"{count} image{'' if count == 1 else 's'} attached to your next message.")
+        count = units.count(len(self.images), "image")
+        self.say(f"{count} attached to your next message.")
 
     def _read(self, argument: str) -> None:
         for path in paths.files(argument):
@@ -119,11 +119,8 @@ class Slash:
         render.pairs(self.out, _figures(turn, self.chat.loaded.engine.buffers))
 
     def _context(self, _argument: str) -> None:
-        used, whole, hidden = (
-            self.chat.model.n_tokens,
-            self.chat.model.n_ctx,
-            self.chat.session.first_visible,
-        )
+        used, whole = self.chat.model.n_tokens, self.chat.model.n_ctx
+        hidden = self.chat.session.first_visible
         drawn = render.bar([("#", used)], whole, 30)
         self.say(f"{drawn:-<30}  {used:,} of {whole:,} tokens")
         if hidden:
@@ -158,8 +155,7 @@ class Slash:
     def _load(self, argument: str) -> None:
         self.chat.restore(argument)
         self.chat.prefill_ahead()
-        count = len(self.chat.messages)
-        self.say(f"{argument}: {count} message{'' if count == 1 else 's'}.")
+        self.say(f"{argument}: {units.count(len(self.chat.messages), 'message')}.")
 
     def _export(self, argument: str) -> None:
         path = paths.files(argument)[0]

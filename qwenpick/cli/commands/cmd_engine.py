@@ -10,7 +10,7 @@ import typer
 from msgspec import Struct
 
 from qwenpick.cli.documents import Document, Part
-from qwenpick.cli.options import Json, Yes
+from qwenpick.cli.options import Json, Yes, flag, option
 from qwenpick.cli.output import emit
 from qwenpick.hardware.machine import EngineBuild
 
@@ -64,12 +64,9 @@ def engine(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def install(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the command, run nothing.")
-    ] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Show the command, run nothing.")] = False,
     machine_file: Annotated[
-        Path | None,
-        typer.Option("--machine", metavar="FILE", help="With --dry-run: for that machine."),
+        Path | None, option("FILE", "With --dry-run: for that machine.", "--machine")
     ] = None,
     yes: Yes = False,
 ) -> None:

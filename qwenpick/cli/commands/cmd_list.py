@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from qwenpick import units
 from qwenpick.cli.documents import Document, Part
@@ -13,15 +14,13 @@ from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import emit, status
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from qwenpick.pull.inventory import InstalledFile
 
 
 class ListedFile(Part, frozen=True, kw_only=True):
     """A model's file on this disk."""
 
-    path: str
+    path: Path
     size: str | None
     quant: str | None
     bytes: int
@@ -33,7 +32,7 @@ class ListedFile(Part, frozen=True, kw_only=True):
 class LeftOver(Part, frozen=True, kw_only=True):
     """A partial download, or a file with wrong bytes that was set aside."""
 
-    path: str
+    path: Path
     bytes: int
 
 
@@ -54,21 +53,9 @@ class ListResult(Struct, frozen=True, kw_only=True):
     def document(self) -> ListDocument:
         """Give what `list --json` prints."""
         return ListDocument(
-            files=[
-                ListedFile(
-                    path=str(file.path),
-                    size=file.size,
-                    quant=file.quant,
-                    bytes=file.bytes,
-                    source=file.source,
-                    last_used=file.last_used,
-                )
-                for file in self.files
-            ],
+            files=convert(self.files, list[ListedFile], from_attributes=True),
             total=sum(file.bytes for file in self.files),
-            left_over=[
-                LeftOver(path=str(path), bytes=path.stat().st_size) for path in self.leftovers
-            ],
+            left_over=[LeftOver(path=path, bytes=path.stat().st_size) for path in self.leftovers],
         )
 
     def render(self) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
 from msgspec import UNSET, Struct, UnsetType
 
 from qwenpick import units
 from qwenpick.cli.documents import Document
-from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
+from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, flag, option, spread
 from qwenpick.cli.output import emit, status
 
 if TYPE_CHECKING:
@@ -62,16 +61,10 @@ class PullResult(Struct, frozen=True):
 def pull(
     quants: QuantOptions,
     model: ModelArgument = None,
-    vision: Annotated[bool, typer.Option("--vision", help="Its vision projector, too.")] = False,
-    source: Annotated[
-        str, typer.Option(metavar="NAME", help="hf, or modelscope: the same files.")
-    ] = "hf",
-    refresh: Annotated[
-        bool, typer.Option("--refresh", help="Update the catalogue from the hub first.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan, download nothing.")
-    ] = False,
+    vision: Annotated[bool, flag("--vision", "Its vision projector, too.")] = False,
+    source: Annotated[str, option("NAME", "hf, or modelscope: the same files.")] = "hf",
+    refresh: Annotated[bool, flag("--refresh", "Update the catalogue from the hub first.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Show the plan, download nothing.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from msgspec import Struct
 from msgspec.structs import replace
 
 from qwenpick import units
-from qwenpick.cli.options import Json, QuantOptions, SettingsOptions, spread
+from qwenpick.cli.options import Json, QuantOptions, SettingsOptions, flag, option, spread
 from qwenpick.cli.output import emit
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import USES, Request, check_use
@@ -25,13 +24,9 @@ if TYPE_CHECKING:
 class RequestOptions(SettingsOptions, frozen=True, kw_only=True):
     """What is asked for."""
 
-    use: Annotated[
-        str, typer.Option("--for", metavar="USE", help=f"One of: {', '.join(USES)}.")
-    ] = "chat"
-    vision: Annotated[bool, typer.Option("--vision", help="Also take images as input.")] = False
-    min_speed: Annotated[
-        float | None, typer.Option(metavar="TPS", help="Minimum tokens per second.")
-    ] = None
+    use: Annotated[str, option("USE", f"One of: {', '.join(USES)}.", "--for")] = "chat"
+    vision: Annotated[bool, flag("--vision", "Also take images as input.")] = False
+    min_speed: Annotated[float | None, option("TPS", "Minimum tokens per second.")] = None
 
     def wish(self, size: str | None, quant: str | None, catalog: Catalog) -> Request:
         """Read them.
@@ -57,23 +52,17 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
     """Another machine, or another part of this one."""
 
     ram: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE", help="Pretend this much RAM is available and there is no GPU."
-        ),
+        str | None, option("SIZE", "Pretend this much RAM is available and there is no GPU.")
     ] = None
-    vram: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Pretend each GPU has this much free memory.")
-    ] = None
+    vram: Annotated[str | None, option("SIZE", "Pretend each GPU has this much free memory.")] = (
+        None
+    )
     gpu: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Pretend this GPU is installed ('2x RTX 3090'); repeatable."
-        ),
+        option("NAME", "Pretend this GPU is installed ('2x RTX 3090'); repeatable."),
     ] = None
     machine: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Pick for this machine, saved by probe --json."),
+        Path | None, option("FILE", "Pick for this machine, saved by probe --json.")
     ] = None
 
     def question(self, wish: Request, catalog: Catalog) -> PickInput:
@@ -117,11 +106,9 @@ def recommend(
     wish: RequestOptions,
     machine: MachineOptions,
     quant: QuantOptions,
-    size: Annotated[str | None, typer.Option(metavar="S", help="0.8b, 2b, 4b or 9b.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every size, every file.")] = False,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Memory against context: svg or png.")
-    ] = None,
+    size: Annotated[str | None, option("S", "0.8b, 2b, 4b or 9b.")] = None,
+    everything: Annotated[bool, flag("--all", "Every size, every file.")] = False,
+    plot: Annotated[Path | None, option("FILE", "Memory against context: svg or png.")] = None,
     as_json: Json = False,
 ) -> None:
     """Pick a model for this machine, and say why."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from msgspec import Struct
 
 from qwenpick.app.store import Broken
 from qwenpick.cli.documents import Document, Part
-from qwenpick.cli.options import Json, Yes  # noqa: TC001 - typer reads it
-from qwenpick.cli.output import ask, emit, status
+from qwenpick.cli.options import Json, Yes, option
+from qwenpick.cli.output import emit
 
 if TYPE_CHECKING:
     from qwenpick.app.store import Session
@@ -87,23 +86,23 @@ class RemovedSessions(Document, frozen=True, kw_only=True):
 
 
 def sessions(
-    remove: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Remove this conversation.")
-    ] = None,
+    remove: Annotated[list[str] | None, option("NAME", "Remove this conversation.")] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """List or remove saved conversations."""
     from qwenpick.app import store
+    from qwenpick.cli.ui import TerminalUi
 
     if not remove:
         good, broken = store.listed()
         emit(SessionsResult(sessions=good, broken=broken), as_json=as_json)
         return
     names = list(dict.fromkeys(remove))
+    ui = TerminalUi(yes=yes)
     for name in names:
-        status(f"  {name}: {store.about(name)}")
-    if ask(f"Remove {', '.join(names)} for good?", yes=yes, default=False):
+        ui.status(f"  {name}: {store.about(name)}")
+    if ui.confirm(f"Remove {', '.join(names)} for good?", default=False):
         for name in names:
             store.remove(name)
         emit(RemovedSessions(removed=names), as_json=as_json)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+
+from msgspec import convert
 
 from qwenpick.cli.documents import Document, Part
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
@@ -11,14 +13,11 @@ from qwenpick.cli.output import emit, status
 from qwenpick.errors import PullError, UsageError
 from qwenpick.pull.inventory import State
 
-if TYPE_CHECKING:
-    from qwenpick.pull.inventory import Check
-
 
 class VerifiedFile(Part, frozen=True, kw_only=True):
     """A file's sha256, and what it should be."""
 
-    path: str
+    path: Path
     sha256: str
     expected: str | None
     state: State
@@ -55,19 +54,10 @@ def verify(quants: QuantOptions, model: ModelArgument = None, as_json: Json = Fa
         reference = models.installed_reference(model, quant, catalog, ui) if model else None
         checks = inventory.check(inventory.chosen(reference, catalog), ui)
     if wrong := [check for check in checks if check.state == "wrong"]:
-        raise _mismatch(wrong)
-    files = [
-        VerifiedFile(
-            path=str(check.path), sha256=check.sha256, expected=check.expected, state=check.state
+        name = wrong[0].model
+        raise PullError(
+            f"Wrong bytes in {', '.join(str(check.path) for check in wrong)}.",
+            hint=f"Download it again: qwenpick rm {name} --yes, then qwenpick pull {name}",
         )
-        for check in checks
-    ]
+    files = convert(checks, list[VerifiedFile], from_attributes=True)
     emit(VerifyDocument(files=files), as_json=as_json)
-
-
-def _mismatch(wrong: list[Check]) -> PullError:
-    name = wrong[0].model
-    return PullError(
-        f"Wrong bytes in {', '.join(str(check.path) for check in wrong)}.",
-        hint=f"Download it again: qwenpick rm {name} --yes, then qwenpick pull {name}",
-    )
