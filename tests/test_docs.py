@@ -94,3 +94,18 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
     ]
     assert len(links) > 30
     assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    pages = [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(
+            r"(?<![\w/.<-])((?:\w+/)+\w+\.py)\b", page.read_text(encoding="utf-8")
+        )
+    }
+    assert len(named) > 20
+    roots = (ROOT, ROOT / "qwenpick", DOCS)
+    unknown = {one for one in named if not any((root / one[1]).exists() for root in roots)}
+    assert unknown == {("architecture.md", "cli/commands/cmd_NAME.py")}  # of a recipe
