@@ -10,6 +10,7 @@ import inspect
 import json
 import re
 import sys
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,31 @@ if TYPE_CHECKING:
 
 WIDTH = 110
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+PLACES = {
+    "recommend": "pages.recommend_json:RecommendDocument",
+    "guide": "commands.cmd_guide:GuideDocument",
+    "probe": "commands.cmd_probe:ProbeDocument",
+    "pull": "commands.cmd_pull:PullDocument",
+    "chat": "chat.answers:ChatDocument",
+    "sessions": "commands.cmd_sessions:SessionsDocument",
+    "sessions --remove": "commands.cmd_sessions:RemovedSessions",
+    "bench": "commands.cmd_bench:BenchDocument",
+    "list": "commands.cmd_list:ListDocument",
+    "rm": "commands.cmd_rm:RemoveDocument",
+    "verify": "commands.cmd_verify:VerifyDocument",
+    "engine": "commands.cmd_engine:EngineDocument",
+    "doctor": "commands.cmd_doctor:DoctorDocument",
+}
+"""A command's words to the module of cli/ and the name there."""
+
+
+def documents() -> dict[str, type[Struct]]:
+    """Give the document of each command, by the command's words."""
+    found = {}
+    for command, place in PLACES.items():
+        module, _, name = place.partition(":")
+        found[command] = getattr(import_module(f"qwenpick.cli.{module}"), name)
+    return found
 
 
 def schemas(documents: Mapping[str, type]) -> tuple[dict[str, str], dict[str, Any]]:

@@ -13,7 +13,6 @@ import pytest
 from hub_server import Hub
 from pulling import FILE, REPO
 
-from qwenpick.cli.documents import documents
 from qwenpick.cli.main import COMMANDS, main
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 def strict(command: str) -> dict[str, Any]:
     """Give a command's schema, in which no key may stand that it does not name."""
-    schema = json_schemas.schema_of(command, documents())
+    schema = json_schemas.schema_of(command, json_schemas.documents())
     for part in schema["$defs"].values():
         if part.get("type") == "object" and "properties" in part:
             part["additionalProperties"] = False
@@ -46,7 +45,7 @@ def check(
 
 
 def test_every_command_has_a_schema() -> None:
-    assert {words.split()[0] for words in documents()} == COMMANDS.keys()
+    assert {words.split()[0] for words in json_schemas.documents()} == COMMANDS.keys()
 
 
 @pytest.mark.parametrize(

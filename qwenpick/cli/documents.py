@@ -1,4 +1,4 @@
-"""The documents of `--json`: what they share, and where each command's is.
+"""The documents of `--json`: what they share.
 
 Every document is a Struct, so that its JSON schema comes from it (`msgspec.json.schema`) and what
 is printed is encoded from it.
@@ -6,10 +6,12 @@ is printed is encoded from it.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from qwenpick.app.local_model import LocalModel
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -34,29 +36,7 @@ class ModelDocument(Part, frozen=True, kw_only=True):
     """Of the catalogue's models; null of any other."""
     quant: str | None
 
-
-_PLACES = {
-    "recommend": "pages.recommend_json:RecommendDocument",
-    "guide": "commands.cmd_guide:GuideDocument",
-    "probe": "commands.cmd_probe:ProbeDocument",
-    "pull": "commands.cmd_pull:PullDocument",
-    "chat": "chat.answers:ChatDocument",
-    "sessions": "commands.cmd_sessions:SessionsDocument",
-    "sessions --remove": "commands.cmd_sessions:RemovedSessions",
-    "bench": "commands.cmd_bench:BenchDocument",
-    "list": "commands.cmd_list:ListDocument",
-    "rm": "commands.cmd_rm:RemoveDocument",
-    "verify": "commands.cmd_verify:VerifyDocument",
-    "engine": "commands.cmd_engine:EngineDocument",
-    "doctor": "commands.cmd_doctor:DoctorDocument",
-}
-"""A command's words to the module of this room and the name there."""
-
-
-def documents() -> dict[str, type[Struct]]:
-    """Give the document of each command, by the command's words."""
-    found = {}
-    for command, place in _PLACES.items():
-        module, _, name = place.partition(":")
-        found[command] = getattr(import_module(f"qwenpick.cli.{module}"), name)
-    return found
+    @classmethod
+    def of(cls, local: LocalModel) -> Self:
+        """Name a model's file."""
+        return cls(path=str(local.path), size=local.size, quant=local.quant)

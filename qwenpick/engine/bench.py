@@ -38,7 +38,8 @@ class Measured(Struct, frozen=True, kw_only=True):
     prompt_rate: float
     decode_rate: float
     first_token_seconds: float
-    buffers: dict[str, int]
+    memory: dict[str, int]
+    """Bytes of each buffer, named as the parts of the sum."""
     steady: bool = True
     """Whether its passes agree; where they do not, the machine had other work."""
 
@@ -100,7 +101,7 @@ def measure(path: Path, settings: Settings) -> Measured:
             prompt_rate=PROMPT / (read - started),
             decode_rate=DECODED / (ended - read),
             first_token_seconds=read - started,
-            buffers=engine.buffers,
+            memory=engine.buffers,
         )
     finally:
         engine.close()

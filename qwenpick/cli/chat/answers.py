@@ -6,7 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, convert, to_builtins
+from msgspec import convert
+from msgspec.structs import asdict
 
 from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
 from qwenpick.cli.documents import Document, ModelDocument, Part
@@ -65,39 +66,28 @@ class ChatDocument(Document, frozen=True, kw_only=True):
     turns: list[ChatTurn]
 
 
-class ChatResult(Struct, frozen=True, kw_only=True):
-    """What `chat -p` gives."""
-
-    chat: Chat
-    turns: Sequence[Turn]
-
-    def document(self) -> ChatDocument:
-        """Give what `chat --json` prints."""
-        loaded, local = self.chat.loaded, self.chat.loaded.prepared.local
-        read = max((turn.prompt_tokens + turn.completion_tokens for turn in self.turns), default=0)
-        predicted = loaded.predicted_bytes(read, largest_image=self.chat.images.largest_tokens)
-        checkpoints = self.chat.model.prefix_cache.checkpoints.bytes
-        return ChatDocument(
-            model=ModelDocument(path=str(local.path), size=local.size, quant=local.quant),
-            settings=loaded.prepared.settings,
-            load_seconds=loaded.load_seconds,
-            memory=ChatMemory(
-                predicted=predicted + checkpoints,
-                actual=peak_memory(),
-                buffers=loaded.engine.buffers | {"vision": loaded.vision_bytes},
-            ),
-            turns=[
-                convert(
-                    to_builtins(turn)
-                    | {"tool_calls": [call.to_openai() for call in turn.tool_calls]},
-                    ChatTurn,
-                )
-                for turn in self.turns
-            ],
-        )
-
-    def render(self) -> None:
-        """Nothing is left to write: the answers were streamed."""
+def document(chat: Chat, turns: Sequence[Turn]) -> ChatDocument:
+    """Give what `chat --json` prints."""
+    loaded = chat.loaded
+    read = max((turn.prompt_tokens + turn.completion_tokens for turn in turns), default=0)
+    predicted = loaded.predicted_bytes(read, largest_image=chat.images.largest_tokens)
+    return ChatDocument(
+        model=ModelDocument.of(loaded.prepared.local),
+        settings=loaded.prepared.settings,
+        load_seconds=loaded.load_seconds,
+        memory=ChatMemory(
+            predicted=predicted + chat.model.prefix_cache.checkpoints.bytes,
+            actual=peak_memory(),
+            buffers=loaded.engine.buffers | {"vision": loaded.vision_bytes},
+        ),
+        turns=[
+            convert(
+                asdict(turn) | {"tool_calls": [call.to_openai() for call in turn.tool_calls]},
+                ChatTurn,
+            )
+            for turn in turns
+        ],
+    )
 
 
 def answer(

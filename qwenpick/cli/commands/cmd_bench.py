@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, convert
+from msgspec.structs import asdict
 
 from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
 from qwenpick.cli.documents import Document, ModelDocument, Part
@@ -14,7 +15,6 @@ from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
     from qwenpick.app.measure import MeasuredModel
-    from qwenpick.engine.bench import Measured
 
 
 class TunedSettings(Part, frozen=True, kw_only=True):
@@ -50,15 +50,11 @@ class BenchResult(Struct, frozen=True):
     def document(self) -> BenchDocument:
         """Give what `bench --json` prints."""
         local, best = self.found.local, self.found.best
-        return BenchDocument(
-            model=ModelDocument(path=str(local.path), size=local.size, quant=local.quant),
-            settings=best.settings,
-            prompt_rate=best.prompt_rate,
-            decode_rate=best.decode_rate,
-            first_token_seconds=best.first_token_seconds,
-            memory=best.buffers,
-            tuned=list(map(_tuned, self.found.tuned)),
-        )
+        tuned = [
+            convert(asdict(one.settings) | asdict(one), TunedSettings) for one in self.found.tuned
+        ]
+        about = {"model": ModelDocument.of(local), "tuned": tuned}
+        return convert(asdict(best) | about, BenchDocument)
 
     def render(self) -> None:
         """Show it to a person."""
@@ -72,7 +68,7 @@ class BenchResult(Struct, frozen=True):
                 "yes" if one.settings.repack else "no",
                 units.rate(one.prompt_rate),
                 units.rate(one.decode_rate),
-                units.memory(sum(one.buffers.values())),
+                units.memory(sum(one.memory.values())),
             )
             for one in self.found.tuned
         ]
@@ -103,15 +99,3 @@ def bench(
         found = measure_model(local, question, overrides, ui)
         models.remember(local)
     emit(BenchResult(found), as_json=as_json)
-
-
-def _tuned(one: Measured) -> TunedSettings:
-    return TunedSettings(
-        threads=one.settings.threads,
-        repack=one.settings.repack,
-        prompt_rate=one.prompt_rate,
-        decode_rate=one.decode_rate,
-        first_token_seconds=one.first_token_seconds,
-        memory=one.buffers,
-        steady=one.steady,
-    )

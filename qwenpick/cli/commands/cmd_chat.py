@@ -17,7 +17,7 @@ from qwenpick.cli.chat_options import (
     SaveOptions,
 )
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, spread
-from qwenpick.cli.output import drop_stdout, emit, status
+from qwenpick.cli.output import drop_stdout, status, write_json
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,11 +87,12 @@ def chat(
 
 def _answer(talk: Chat, prompts: list[str], images: list[DecodedImage], *, as_json: bool) -> None:
     """Answer each prompt, and end."""
-    from qwenpick.cli.chat.answers import ChatResult, answer
+    from qwenpick.cli.chat.answers import answer, document
 
     shown = [talk.show_image(image) for image in images]
     turns = answer(talk, prompts, shown, quiet=as_json)
-    emit(ChatResult(chat=talk, turns=turns), as_json=as_json)
+    if as_json:
+        write_json(document(talk, turns))
     if turns[-1].finish == "interrupted":
         raise typer.Exit(130)
 

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from msgspec import Struct, convert
 
 from qwenpick import units
 from qwenpick.cli.documents import Document, Part
 from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
 from qwenpick.cli.output import emit, status
-
-if TYPE_CHECKING:
-    from qwenpick.pull.inventory import InstalledFile
-
-
-class ListedFile(Part, frozen=True, kw_only=True):
-    """A model's file on this disk."""
-
-    path: Path
-    size: str | None
-    quant: str | None
-    bytes: int
-    source: str
-    last_used: str
-    """UTC, ISO 8601."""
+from qwenpick.pull.inventory import InstalledFile, installed, leftovers
 
 
 class LeftOver(Part, frozen=True, kw_only=True):
@@ -39,24 +22,9 @@ class LeftOver(Part, frozen=True, kw_only=True):
 class ListDocument(Document, frozen=True, kw_only=True):
     """What `list --json` prints."""
 
-    files: list[ListedFile]
+    files: tuple[InstalledFile, ...]
     total: int
     left_over: list[LeftOver]
-
-
-class ListResult(Struct, frozen=True, kw_only=True):
-    """What is installed, and what downloads left behind."""
-
-    files: tuple[InstalledFile, ...]
-    leftovers: tuple[Path, ...]
-
-    def document(self) -> ListDocument:
-        """Give what `list --json` prints."""
-        return ListDocument(
-            files=convert(self.files, list[ListedFile], from_attributes=True),
-            total=sum(file.bytes for file in self.files),
-            left_over=[LeftOver(path=path, bytes=path.stat().st_size) for path in self.leftovers],
-        )
 
     def render(self) -> None:
         """Write a block a file: what, which command runs it, where."""
@@ -69,21 +37,24 @@ class ListResult(Struct, frozen=True, kw_only=True):
             if not file.beside:
                 sys.stdout.write(f"  qwenpick chat {file.model}\n")
             sys.stdout.write(f"  {file.path}\n")
-        total = units.download(sum(file.bytes for file in self.files))
         if self.files:
-            sys.stdout.write(f"{units.count(len(self.files), 'file')}, {total}\n")
+            sys.stdout.write(
+                f"{units.count(len(self.files), 'file')}, {units.download(self.total)}\n"
+            )
         else:
             status("No models are installed yet. Next: qwenpick pull")
-        if self.leftovers:
-            size = units.download(sum(path.stat().st_size for path in self.leftovers))
+        if self.left_over:
+            size = units.download(sum(one.bytes for one in self.left_over))
             status(f"Unfinished or wrong downloads, {size} (the same pull continues one):")
-        for path in self.leftovers:
-            status(f"  {path}")
+        for one in self.left_over:
+            status(f"  {one.path}")
 
 
 def list_files(as_json: Json = False) -> None:
     """List installed models."""
     from qwenpick.catalog.table import load
-    from qwenpick.pull.inventory import installed, leftovers
 
-    emit(ListResult(files=installed(load()), leftovers=leftovers()), as_json=as_json)
+    files = installed(load())
+    left_over = [LeftOver(path=path, bytes=path.stat().st_size) for path in leftovers()]
+    total = sum(file.bytes for file in files)
+    emit(ListDocument(files=files, total=total, left_over=left_over), as_json=as_json)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from msgspec import Struct
 from msgspec.structs import asdict
 
 from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
@@ -17,25 +16,19 @@ class ProbeDocument(Machine, frozen=True, kw_only=True):
 
     schema: Literal[1] = 1
 
-
-class ProbeResult(Struct, frozen=True):
-    """This machine."""
-
-    machine: Machine
-
-    def document(self) -> ProbeDocument:
-        """Give what `probe --json` prints."""
-        return ProbeDocument(**asdict(self.machine))
+    def document(self) -> Self:
+        """Give itself."""
+        return self
 
     def render(self) -> None:
         """Show it to a person."""
         from qwenpick.cli.pages import machine_pages
 
-        machine_pages.probe(self.machine)
+        machine_pages.probe(self)
 
 
 def probe(as_json: Json = False) -> None:
     """Show this machine's memory, CPU and GPUs."""
     from qwenpick.hardware.probe import probe as look
 
-    emit(ProbeResult(look()), as_json=as_json)
+    emit(ProbeDocument(**asdict(look())), as_json=as_json)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType, convert
 
 from qwenpick import units
 from qwenpick.cli.documents import Document
@@ -13,7 +14,6 @@ from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, flag, o
 from qwenpick.cli.output import emit, status
 
 if TYPE_CHECKING:
-    from qwenpick.app.pulls import PullOutcome
     from qwenpick.pull.plan import Plan
     from qwenpick.pull.reference import Reference
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class PullDocument(Document, frozen=True, kw_only=True):
     """What `pull --json` prints; of a dry run, what would be downloaded."""
 
-    path: str
+    path: Path
     bytes: int
     fetched: int
     sha256: str | None
@@ -33,28 +33,9 @@ class PullDocument(Document, frozen=True, kw_only=True):
     basis: Literal["table", "hub"] | UnsetType = UNSET
     """Whether a dry run asked the hub, or could only take the catalogue's figures."""
 
-
-class PullResult(Struct, frozen=True):
-    """What was downloaded, or would be."""
-
-    outcome: PullOutcome
-
-    def document(self) -> PullDocument:
-        """Give what `pull --json` prints."""
-        plan, pulled = self.outcome.plan, self.outcome.pulled
-        if pulled is None:
-            return _planned(plan)
-        return PullDocument(
-            path=str(pulled.path),
-            bytes=pulled.bytes,
-            fetched=pulled.fetched,
-            sha256=pulled.sha256,
-            source=pulled.source,
-        )
-
     def render(self) -> None:
         """Write the path."""
-        sys.stdout.write(self.document().path + "\n")
+        sys.stdout.write(f"{self.path}\n")
 
 
 @spread
@@ -93,13 +74,17 @@ def pull(
         _note_ollama(reference)
         options = planner.PullOptions(progress=ui, source=source, vision=vision, dry_run=dry_run)
         outcome = pulls.pull(reference, catalog, options, ui)
-    emit(PullResult(outcome), as_json=as_json)
+    plan, pulled = outcome.plan, outcome.pulled
+    emit(
+        convert(pulled, PullDocument, from_attributes=True) if pulled else _planned(plan),
+        as_json=as_json,
+    )
 
 
 def _planned(plan: Plan) -> PullDocument:
     first = plan.items[0]
     return PullDocument(
-        path=first.path or f"{plan.into}/snapshots/{plan.revision}/{first.name}",
+        path=Path(first.path or f"{plan.into}/snapshots/{plan.revision}/{first.name}"),
         bytes=plan.bytes,
         fetched=0,
         sha256=first.sha256,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Annotated
-
-from msgspec import Struct
 
 from qwenpick.app.store import Broken
 from qwenpick.cli.documents import Document, Part
@@ -23,8 +22,10 @@ class SavedSession(Part, frozen=True, kw_only=True):
     """The first message, in a line."""
     model: str
     """The path of its model's file."""
+    label: str
+    """What its model is called."""
     messages: int
-    updated: str
+    updated: dt.datetime
     """ISO 8601, with its offset from UTC."""
     state_bytes: int | None
     """Of the engine's state; null where none is saved."""
@@ -35,28 +36,6 @@ class SessionsDocument(Document, frozen=True, kw_only=True):
 
     sessions: list[SavedSession]
     broken: list[Broken]
-
-
-class SessionsResult(Struct, frozen=True, kw_only=True):
-    """The saved conversations, the last used first, and those whose file is broken."""
-
-    sessions: list[Session]
-    broken: list[Broken]
-
-    def document(self) -> SessionsDocument:
-        """Give what `sessions --json` prints."""
-        saved = [
-            SavedSession(
-                name=one.name,
-                title=one.title,
-                model=one.model,
-                messages=len(one.messages),
-                updated=one.updated.isoformat(timespec="seconds"),
-                state_bytes=_state_bytes(one.name),
-            )
-            for one in self.sessions
-        ]
-        return SessionsDocument(sessions=saved, broken=self.broken)
 
     def render(self) -> None:
         """Show them to a person."""
@@ -96,7 +75,8 @@ def sessions(
 
     if not remove:
         good, broken = store.listed()
-        emit(SessionsResult(sessions=good, broken=broken), as_json=as_json)
+        saved = [_saved(session) for session in good]
+        emit(SessionsDocument(sessions=saved, broken=broken), as_json=as_json)
         return
     names = list(dict.fromkeys(remove))
     ui = TerminalUi(yes=yes)
@@ -108,8 +88,16 @@ def sessions(
         emit(RemovedSessions(removed=names), as_json=as_json)
 
 
-def _state_bytes(name: str) -> int | None:
+def _saved(session: Session) -> SavedSession:
     from qwenpick.app.store import state_path
 
-    path = state_path(name)
-    return path.stat().st_size if path.is_file() else None
+    state = state_path(session.name)
+    return SavedSession(
+        name=session.name,
+        title=session.title,
+        model=session.model,
+        label=session.label,
+        messages=len(session.messages),
+        updated=session.updated.replace(microsecond=0),
+        state_bytes=state.stat().st_size if state.is_file() else None,
+    )

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from msgspec import convert
-
-from qwenpick.cli.documents import Document, Part
+from qwenpick.cli.documents import Document
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
 from qwenpick.cli.output import emit, status
 from qwenpick.errors import PullError, UsageError
-from qwenpick.pull.inventory import State
-
-
-class VerifiedFile(Part, frozen=True, kw_only=True):
-    """A file's sha256, and what it should be."""
-
-    path: Path
-    sha256: str
-    expected: str | None
-    state: State
+from qwenpick.pull.inventory import Check
 
 
 class VerifyDocument(Document, frozen=True, kw_only=True):
     """What `verify --json` prints."""
 
-    files: list[VerifiedFile]
+    files: tuple[Check, ...]
 
     def render(self) -> None:
         """Write a line a file."""
@@ -59,5 +47,4 @@ def verify(quants: QuantOptions, model: ModelArgument = None, as_json: Json = Fa
             f"Wrong bytes in {', '.join(str(check.path) for check in wrong)}.",
             hint=f"Download it again: qwenpick rm {name} --yes, then qwenpick pull {name}",
         )
-    files = convert(checks, list[VerifiedFile], from_attributes=True)
-    emit(VerifyDocument(files=files), as_json=as_json)
+    emit(VerifyDocument(files=tuple(checks)), as_json=as_json)
