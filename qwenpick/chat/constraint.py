@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llguidance import LLTokenizer
 
     from qwenpick.chat.schema import Schema
-    from qwenpick.engine.vocabulary import Vocabulary
+    from qwenpick.engine.engine import Vocabulary
 
 
 class _Wrapper:

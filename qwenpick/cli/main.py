@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qwenpick import __version__
-from qwenpick.cli import config
-from qwenpick.cli.output import drop_stdout
+from qwenpick.cli import config, output
 from qwenpick.errors import NothingFitsError, QwenpickError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -78,9 +77,9 @@ def root(
 ) -> None:
     """Pick and run the right size of Qwen3.5 on this machine."""
     if version:
-        sys.stdout.write(f"qwenpick {__version__}\n")
+        output.write(f"qwenpick {__version__}\n")
     elif context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        output.write(context.get_help() + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        drop_stdout()
+        output.drop_stdout()
         return 0
     except (QwenpickError, OSError) as error:
         told = _in_words(error)
@@ -119,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _report(message: str, hint: str, code: int) -> int:
-    sys.stderr.write(message + "\n" + (hint + "\n" if hint else ""))
+    output.message(message + "\n" + (hint + "\n" if hint else ""))
     return code
 
 
@@ -139,7 +138,7 @@ def _refusal(error: OSError) -> RunError:
     """Say which file the system refuses, and why; without a name it is stdout's."""
     reason = error.strerror or str(error)
     if error.filename is None:
-        drop_stdout()  # what is still in the buffer would be refused again at exit
+        output.drop_stdout()  # what is still in the buffer would be refused again at exit
         return RunError(f"Cannot write the output: {reason}.")
     from qwenpick.files import shortened
 

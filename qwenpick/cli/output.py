@@ -11,6 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from qwenpick.printable import printable
+
 if TYPE_CHECKING:
     from msgspec import Struct
 
@@ -43,7 +45,7 @@ def write_json(document: Struct) -> None:
 
     whole = {"schema": 1} | msgspec.to_builtins(document, enc_hook=str)
     text = msgspec.json.format(msgspec.json.encode(whole), indent=1)
-    sys.stdout.write(text.decode() + "\n")
+    write(text.decode() + "\n")
 
 
 def drop_stdout() -> None:
@@ -53,7 +55,19 @@ def drop_stdout() -> None:
     os.close(null)
 
 
+def write(text: str) -> None:
+    """Write a part of the answer to stdout: safe on a terminal, exact anywhere else."""
+    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+
+
+def message(text: str, *, dim: bool = False) -> None:
+    """Write to stderr, safe to show; *dim* where it has colours."""
+    coloured = dim and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    start, end = ("\x1b[2m", "\x1b[0m") if coloured else ("", "")
+    sys.stderr.write(start + printable(text) + end)
+    sys.stderr.flush()
+
+
 def status(line: str) -> None:
     """Write a line of messages to stderr."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    message(line + "\n")

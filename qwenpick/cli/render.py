@@ -10,8 +10,11 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from qwenpick.printable import UNSAFE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +24,13 @@ PAGE = 80
 
 class _Console(Console):
     """A console that leaves a closed pipe to `main`; rich's own ends with 1."""
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """Make what rich writes of styled text: the styles are ours, the text may not be."""
+        safe = (
+            one if one.control else Segment(one.text.translate(UNSAFE), one.style) for one in buffer
+        )
+        return super()._render_buffer(safe)
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError

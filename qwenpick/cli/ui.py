@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from qwenpick import units
-from qwenpick.cli.output import status
+from qwenpick.cli.output import message, status
 from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ class TerminalUi:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(f"{question} There is no terminal to ask on.", hint="Add --yes.")
-        sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
-        sys.stderr.flush()
+        message(f"{question} [{'Y/n' if default else 'y/N'}] ")
         line = sys.stdin.readline()
         answer = line.strip().casefold()
         return answer in {"y", "yes"} or (bool(line) and not answer and default)

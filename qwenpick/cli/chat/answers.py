@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,7 @@ from msgspec.structs import asdict
 from qwenpick.chat.events import Answer, Event, Finished, Notice, Thinking, Turn
 from qwenpick.cli.documents import Document, ModelDocument, Part
 from qwenpick.cli.interrupt import stopping
-from qwenpick.cli.output import status
+from qwenpick.cli.output import message, status, write
 from qwenpick.hardware.system import peak_memory
 from qwenpick.pick.request import Settings
 
@@ -112,13 +111,11 @@ def answer(
         if schema:
             schema.check(turns[-1].reply)
             if not quiet:
-                sys.stdout.write(turns[-1].reply.strip() + "\n")
+                write(turns[-1].reply.strip() + "\n")
     return turns
 
 
 def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
-    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    dim, plain = ("\x1b[2m", "\x1b[0m") if coloured else ("", "")
     thinking = False
     for event in events:
         if isinstance(event, Finished):
@@ -128,19 +125,17 @@ def _show(events: Iterator[Event], *, quiet: bool) -> Turn:
         elif quiet:
             continue
         elif isinstance(event, Thinking):
-            sys.stderr.write(dim + event.text + plain)
-            sys.stderr.flush()
+            message(event.text, dim=True)
             thinking = True
         elif isinstance(event, Answer):
             if thinking:
-                sys.stderr.write("\n\n")
-                sys.stderr.flush()
+                message("\n\n")
                 thinking = False
-            sys.stdout.write(event.text)
+            write(event.text)
             sys.stdout.flush()
     if not quiet:
         for call in turn.tool_calls:
             status(str(call))
-        sys.stdout.write("\n")
+        write("\n")
         sys.stdout.flush()
     return turn

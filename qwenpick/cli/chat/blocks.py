@@ -17,6 +17,8 @@ from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.syntax import Syntax
 from rich.text import Text
 
+from qwenpick.printable import UNSAFE
+
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
@@ -25,8 +27,6 @@ _CODE_BEFORE = 20
 _FENCE = re.compile(r"(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _BLANK_END = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$")
-# What would move the cursor or change the terminal; newline and tab stay.
-CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 class Line(NamedTuple):
@@ -70,7 +70,7 @@ class Blocks:
 
     def feed(self, text: str) -> list[Line]:
         """Take a piece of text, and give the lines that it finishes."""
-        self._open += text.translate(CONTROLS)
+        self._open += text.translate(UNSAFE)
         if "\n" not in text:
             return []
         whole, _, rest = self._open.rpartition("\n")

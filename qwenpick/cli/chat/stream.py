@@ -12,7 +12,8 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from qwenpick.chat.events import Answer, Event, Notice, Reading, Thinking, Turn
-from qwenpick.cli.chat.blocks import CONTROLS, Blocks, Line, dim
+from qwenpick.cli.chat.blocks import Blocks, Line, dim
+from qwenpick.printable import UNSAFE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +84,7 @@ class AnswerStream:
             self._status = f"reading, {event.read:,} of {event.total:,} tokens"
         elif isinstance(event, Thinking):
             self._thoughts = event.tokens
-            self._thinking += event.text.translate(CONTROLS)
+            self._thinking += event.text.translate(UNSAFE)
             self._status = f"thinking, {self._thoughts:,} tokens"
             if self._shows_thinking and "\n" in self._thinking:
                 whole, _, self._thinking = self._thinking.rpartition("\n")

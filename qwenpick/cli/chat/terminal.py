@@ -29,6 +29,7 @@ from qwenpick.cli.chat.slash_table import COMMANDS
 from qwenpick.cli.chat.stream import AnswerStream
 from qwenpick.cli.interrupt import CTRL_T, keys, stopping
 from qwenpick.errors import QwenpickError
+from qwenpick.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,7 +187,7 @@ class _Plain:
 
     def take(self, event: Event) -> None:
         if isinstance(event, (Answer, Notice)):
-            self._write(event.text)
+            self._write(printable(event.text))
 
     def toggle_thinking(self) -> None:
         """Thinking is never shown here."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ from msgspec import Struct
 
 from qwenpick.cli.documents import Document, Part
 from qwenpick.cli.options import Json, Yes, flag, option
-from qwenpick.cli.output import emit
+from qwenpick.cli.output import emit, write
 from qwenpick.hardware.machine import EngineBuild
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def install(
 
     plan = plan_engine(from_file(machine_file) if machine_file else probe())
     if dry_run or machine_file:
-        sys.stdout.write("".join(f"{step}\n" for step in plan.steps))
+        write("".join(f"{step}\n" for step in plan.steps))
         return
     with TerminalUi(yes=yes) as ui:
         install_engine(plan, ui)

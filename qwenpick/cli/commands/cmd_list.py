@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from qwenpick import units
 from qwenpick.cli.documents import Document, Part
 from qwenpick.cli.options import Json  # noqa: TC001 - typer reads it
-from qwenpick.cli.output import emit, status
+from qwenpick.cli.output import emit, status, write
 from qwenpick.pull.inventory import InstalledFile, installed, leftovers
 
 
@@ -30,17 +29,15 @@ class ListDocument(Document, frozen=True, kw_only=True):
         """Write a block a file: what, which command runs it, where."""
         width = max((len(file.title) for file in self.files), default=0)
         for file in self.files:
-            sys.stdout.write(
+            write(
                 f"{file.title:<{width}}  {units.download(file.bytes):>8}  {file.source:<9}  "
                 f"used {file.last_used[:10]}\n"
             )
             if not file.beside:
-                sys.stdout.write(f"  qwenpick chat {file.model}\n")
-            sys.stdout.write(f"  {file.path}\n")
+                write(f"  qwenpick chat {file.model}\n")
+            write(f"  {file.path}\n")
         if self.files:
-            sys.stdout.write(
-                f"{units.count(len(self.files), 'file')}, {units.download(self.total)}\n"
-            )
+            write(f"{units.count(len(self.files), 'file')}, {units.download(self.total)}\n")
         else:
             status("No models are installed yet. Next: qwenpick pull")
         if self.left_over:

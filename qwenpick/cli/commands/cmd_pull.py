@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,7 @@ from msgspec import UNSET, UnsetType, convert
 from qwenpick import units
 from qwenpick.cli.documents import Document
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, Yes, flag, option, spread
-from qwenpick.cli.output import emit, status
+from qwenpick.cli.output import emit, status, write
 
 if TYPE_CHECKING:
     from qwenpick.pull.plan import Plan
@@ -35,7 +34,7 @@ class PullDocument(Document, frozen=True, kw_only=True):
 
     def render(self) -> None:
         """Write the path."""
-        sys.stdout.write(f"{self.path}\n")
+        write(f"{self.path}\n")
 
 
 @spread

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from qwenpick import units
 from qwenpick.cli.documents import Document
 from qwenpick.cli.options import Json, QuantOptions, Yes, spread
-from qwenpick.cli.output import emit
+from qwenpick.cli.output import emit, write
 
 
 class RemoveDocument(Document, frozen=True, kw_only=True):
@@ -21,7 +20,7 @@ class RemoveDocument(Document, frozen=True, kw_only=True):
 
     def render(self) -> None:
         """Write what became free."""
-        sys.stdout.write(f"Freed {units.download(self.bytes)}.\n")
+        write(f"Freed {units.download(self.bytes)}.\n")
 
 
 @spread

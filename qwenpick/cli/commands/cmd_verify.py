@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from qwenpick.cli.documents import Document
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
-from qwenpick.cli.output import emit, status
+from qwenpick.cli.output import emit, status, write
 from qwenpick.errors import PullError, UsageError
 from qwenpick.pull.inventory import Check
 
@@ -19,7 +17,7 @@ class VerifyDocument(Document, frozen=True, kw_only=True):
     def render(self) -> None:
         """Write a line a file."""
         for file in self.files:
-            sys.stdout.write(f"{file.state:<8} {file.sha256[:12]}...  {file.path}\n")
+            write(f"{file.state:<8} {file.sha256[:12]}...  {file.path}\n")
         if not self.files:
             status("No model is installed.")
 
