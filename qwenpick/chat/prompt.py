@@ -3,12 +3,19 @@
 Templates are foreign code, so jinja2's sandbox runs them, with what templates expect to be there
 (`raise_exception`, `strftime_now`, `tojson` without escapes), as transformers renders them
 (its utils/chat_template_utils.py).
+
+What a message, a tool or a result says is data: a control token written out in it is broken by a
+mark before the template is rendered, and the text is tokenised in the pieces between the marks. So
+a document cannot become a system message, a thought, a call or an image, and a template cannot take
+a tag of it for its own. Clean text has no marks, and gives the tokens that it always gave.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +43,8 @@ AHEAD_STEP = 128
 it has read is kept up to the last whole call."""
 IMAGE = "<|image_pad|>"
 """What Qwen's template writes where an image stands."""
+_MARK = "\ue000\uf8ff"
+"""Two characters for private use; where a text has them, it loses them."""
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
     "+ '<|im_end|>' + '\n' }}{% endfor %}"
@@ -109,10 +118,11 @@ class PromptBuilder:
             tools: Function descriptions, passed on to the template.
             images: By key; a word stands in place of one that is not among them.
         """
+        said = [_for_template(message, images) for message in messages]
         text = self._template.render(
-            [_for_template(message, images) for message in messages],
+            self._without_tags(said),
             enable_thinking=thinking,
-            tools=list(tools) or None,
+            tools=self._without_tags(list(tools)) or None,
         )
         left = (images[key] for one in messages for key in one.images if key in images)
         chunks: list[Chunk] = []
@@ -128,6 +138,22 @@ class PromptBuilder:
             thinking=text.rstrip().endswith("<think>"),
         )
 
+    def _without_tags(self, value: Any) -> Any:  # noqa: ANN401 - any JSON
+        """Break every tag of the vocabulary in the texts of *value*, names of fields included."""
+        if isinstance(value, str):
+            return self._tags.sub(_broken, value) if "<" in value or "[" in value else value
+        if isinstance(value, list):
+            return [self._without_tags(item) for item in value]
+        if isinstance(value, dict):
+            return {self._without_tags(key): self._without_tags(one) for key, one in value.items()}
+        return value
+
+    @cached_property
+    def _tags(self) -> re.Pattern[str]:
+        """What to break; a tag that is the end of another one is found with it."""
+        longest = sorted(self._engine.tags, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest)) or r"(?!)")
+
     def takes_tools(self, tools: Sequence[Mapping[str, Any]]) -> bool:
         """Tell whether the template writes tools out; some leave them away without a word."""
         question = [{"role": "user", "content": "x"}]
@@ -138,7 +164,8 @@ class PromptBuilder:
         return with_them != without
 
     def _tokens(self, text: str) -> list[int]:
-        tokens, first = self._engine.tokens(text), self._engine.bos_id()
+        tokens = [one for part in text.split(_MARK) if part for one in self._engine.tokens(part)]
+        first = self._engine.bos_id()
         return tokens if first is None or tokens[:1] == [first] else [first, *tokens]
 
     def _find_opening(self) -> tuple[list[int], int]:
@@ -208,6 +235,10 @@ def _for_template(message: Message, images: Mapping[str, ImageChunk]) -> Templat
     if message.tool_call_id is not None:
         document["tool_call_id"] = message.tool_call_id
     return document
+
+
+def _broken(tag: re.Match[str]) -> str:
+    return f"{tag[0][0]}{_MARK}{tag[0][1:]}"
 
 
 def _tojson(value: object, indent: int | None = None) -> str:
