@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+import engines
 import pytest
 import shapes
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ def test_what_was_measured_is_kept_and_used(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, own_home: Path
 ) -> None:
     path = own_home / "home" / "measurements.json"
-    asked = ["bench", "demo", "--threads", "1", "--no-repack", "--json"]
+    asked = ["bench", str(engines.tiny()), "--threads", "1", "--no-repack", "--json"]
     monkeypatch.setattr(measuring, "STEADY", 0)  # its two passes never agree
     assert main(asked) == 0
     out, err = capsys.readouterr()
