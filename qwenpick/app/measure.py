@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from qwenpick import units
 from qwenpick.app import rates
 from qwenpick.app.loader import prepare
 from qwenpick.engine import bench as engine_bench
@@ -117,5 +118,5 @@ def _measure(path: Path, setups: list[Settings], ui: Ui) -> list[Measured]:
 
 
 def _words(settings: Settings) -> str:
-    threads = "1 thread" if settings.threads == 1 else f"{settings.threads} threads"
+    threads = units.count(settings.threads, "thread")
     return f"{threads}, weights {'repacked' if settings.repack else 'as stored'}"

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import asdict, replace
 
-from qwenpick import files
+from qwenpick import files, units
 from qwenpick.chat.messages import Message, from_openai
 from qwenpick.errors import UsageError
 
@@ -206,8 +206,7 @@ def about(name: str) -> str:
         session = load(name)
     except UsageError as error:
         return error.message
-    count = len(session.messages)
-    return f"{count} message{'' if count == 1 else 's'}, {session.title[:40]!r}"
+    return f"{units.count(len(session.messages), 'message')}, {session.title[:40]!r}"
 
 
 def remove(name: str) -> None:

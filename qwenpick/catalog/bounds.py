@@ -1,4 +1,4 @@
-"""What a sampling setting may be, whoever sets it: the table, an option, the config, `/set`.
+"""What a setting of an answer may be, whoever sets it: the table, an option, the config, `/set`.
 
 The bounds of OpenAI's API (temperature, top_p, presence_penalty: its reference of chat completions)
 and of llama.cpp (top_k, min_p: tools/server/README.md; a seed is 32 bits, the last one "random").
@@ -17,6 +17,8 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "min_p": (0.0, 1.0),
     "presence_penalty": (-2.0, 2.0),
     "seed": (0, 2**32 - 2),
+    "max_tokens": (1, 10**9),
+    "think_budget": (1, 10**9),
 }
 """Lowest and highest; whole numbers where the setting is one."""
 

@@ -19,6 +19,12 @@ Positive = Annotated[float, Meta(gt=0, le=1e18)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{64}\Z")]
 Layers = Annotated[int, Meta(ge=1, le=10_000)]
 
+WIDTHS = {
+    "q2": "UD-Q2_K_XL", "q3": "Q3_K_M", "q4": "Q4_K_M", "q5": "Q5_K_M",
+    "q6": "Q6_K", "q8": "Q8_0", "bf16": "BF16",
+}  # fmt: skip
+"""The quantisation that a width alone means, as `--q4` does."""
+
 
 class Architecture(Struct, frozen=True, kw_only=True):
     """The shape of a text model, counted as config.json and a GGUF header count it.

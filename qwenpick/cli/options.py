@@ -13,6 +13,7 @@ import typer
 from msgspec import Struct
 
 from qwenpick import units
+from qwenpick.catalog.model import WIDTHS
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import UBATCHES, Request, check_kv_type
 
@@ -50,10 +51,6 @@ ModelArgument = Annotated[
 
 LONGEST_CONTEXT = 262_144
 """What the four sizes were trained for (config.json: max_position_embeddings)."""
-WIDTHS = {
-    "q2": "UD-Q2_K_XL", "q3": "Q3_K_M", "q4": "Q4_K_M", "q5": "Q5_K_M",
-    "q6": "Q6_K", "q8": "Q8_0", "bf16": "BF16",
-}  # fmt: skip
 
 
 def _width(name: str) -> Any:  # noqa: ANN401 - what typer.Option gives
@@ -131,17 +128,18 @@ class SettingsOptions(Struct, frozen=True, kw_only=True):
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """Let typer see the fields of each parameter that is a group of options."""
     hints = get_type_hints(command, include_extras=True)
-    parameters: list[inspect.Parameter] = []
-    groups: dict[str, type[Struct]] = {}
-    for parameter in inspect.signature(command).parameters.values():
-        hint = hints[parameter.name]
-        if isinstance(hint, type) and issubclass(hint, Struct):
-            groups[parameter.name] = hint
-            parameters += _parameters(hint)
-        else:
-            parameters.append(
-                parameter.replace(annotation=hint, kind=inspect.Parameter.KEYWORD_ONLY)
-            )
+    groups: dict[str, type[Struct]] = {
+        name: hint
+        for name, hint in hints.items()
+        if isinstance(hint, type) and issubclass(hint, Struct)
+    }
+    options: dict[str, inspect.Parameter] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        options |= (
+            inspect.signature(groups[name]).parameters if name in groups else {name: parameter}
+        )
+    for group in groups.values():
+        hints |= get_type_hints(group, include_extras=True)
 
     @functools.wraps(command)
     def called(**values: Any) -> None:  # noqa: ANN401 - typer has checked them
@@ -150,24 +148,12 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
             values[name] = group(**members)
         command(**values)
 
-    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    called.__annotations__ = {item.name: item.annotation for item in parameters}
+    called.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            option.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, option in options.items()
+        ]
+    )
+    called.__annotations__ = {name: hints[name] for name in options}
     del called.__wrapped__
     return called
-
-
-def _parameters(group: type[Struct]) -> list[inspect.Parameter]:
-    """Give the fields of a group as keyword parameters."""
-    hints = get_type_hints(group, include_extras=True)
-    defaults = dict(
-        zip(reversed(group.__struct_fields__), reversed(group.__struct_defaults__), strict=False)
-    )
-    return [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=defaults.get(name, inspect.Parameter.empty),
-            annotation=hints[name],
-        )
-        for name in group.__struct_fields__
-    ]

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from qwenpick.catalog.model import WIDTHS
 from qwenpick.errors import UsageError
 from qwenpick.files import shortened
 
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_QUANT = "Q4_K_M"
 """What a bare size means where nobody knows the machine: the guide's 4-bit file."""
-
-WIDTHS = {
-    "q2": "UD-Q2_K_XL", "q3": "Q3_K_M", "q4": "Q4_K_M", "q5": "Q5_K_M", "q6": "Q6_K", "q8": "Q8_0",
-}  # fmt: skip
-"""What a width alone means, as `--q4` does."""
 
 FORMS = "A model is a size (4b, 9b:Q5_K_M), a .gguf file, owner/repo:Q4_K_M, or demo."
 _HUB_HOSTS = r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/"

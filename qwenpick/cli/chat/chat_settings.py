@@ -11,10 +11,9 @@ if TYPE_CHECKING:
     from qwenpick.app.chats import Chat
 
 _SAMPLING = ("temperature", "top-p", "top-k", "min-p", "presence-penalty")
-_LIMITS = ("max-tokens", "think-budget")
-SETTINGS = (*_SAMPLING, *_LIMITS, "stop", "seed", "mode", "show-thinking", "keys")
+_WHOLE = ("max-tokens", "think-budget", "seed")
+SETTINGS = (*_SAMPLING, *_WHOLE, "stop", "mode", "show-thinking", "keys")
 _OFF = {"off", "none", "no", "false"}
-_DIGITS = 9
 
 
 def apply(chat: Chat, name: str, value: str) -> str:
@@ -31,12 +30,10 @@ def apply(chat: Chat, name: str, value: str) -> str:
         others = {other: number for other, number in chat.config.sampling.items() if other != key}
         changed = {} if off else {key: sampling_value(key, value, called=name)}
         chat.set_config(sampling=others | changed)
-    elif name in _LIMITS:
-        chat.set_config(**{key: None if off else _whole(name, value)})
+    elif name in _WHOLE:
+        chat.set_config(**{key: None if off else int(sampling_value(key, value, called=name))})
     elif name == "stop":
         chat.set_config(stop=() if off else (value,))
-    elif name == "seed":
-        chat.set_config(seed=None if off else int(sampling_value(key, value, called=name)))
     elif name == "mode":
         chat.set_config(mode=one_of(name, value, ("general", "coding")))
     else:
@@ -52,9 +49,10 @@ def shown(chat: Chat) -> list[tuple[str, str]]:
         key = name.replace("-", "_")
         own = "" if key in config.sampling else " (the model's default)"
         rows.append((name, f"{getattr(values, key):g}{own}"))
-    rows += [(name, _shown(getattr(config, name.replace("-", "_")))) for name in _LIMITS]
-    rows += [("stop", " ".join(map(repr, config.stop)) or "off")]
-    return [*rows, ("seed", _shown(config.seed)), ("mode", config.mode)]
+    for name in _WHOLE:
+        value = getattr(config, name.replace("-", "_"))
+        rows.append((name, "off" if value is None else f"{value:,}"))
+    return [*rows, ("stop", " ".join(map(repr, config.stop)) or "off"), ("mode", config.mode)]
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -66,13 +64,3 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise UsageError(f"{name} cannot be {value!r}.", hint=f"It is {' or '.join(allowed)}.")
     return value
-
-
-def _shown(value: int | None) -> str:
-    return "off" if value is None else f"{value:,}"
-
-
-def _whole(name: str, value: str) -> int:
-    if not (value.isascii() and value.isdecimal() and len(value) <= _DIGITS and int(value)):
-        raise UsageError(f"{name} cannot be {value!r}.", hint="It is a whole number, or off.")
-    return int(value)

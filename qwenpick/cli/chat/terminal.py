@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import Completer, Completion, PathCompleter
+from prompt_toolkit.completion import Completer, DummyCompleter, PathCompleter, WordCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.history import FileHistory, InMemoryHistory
@@ -34,7 +34,7 @@ from qwenpick.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from prompt_toolkit.completion import CompleteEvent
+    from prompt_toolkit.completion import CompleteEvent, Completion
     from prompt_toolkit.history import History
     from prompt_toolkit.key_binding import KeyPressEvent
 
@@ -200,28 +200,28 @@ class _Completer(Completer):
     """Completes commands, and what follows them."""
 
     def __init__(self) -> None:
-        self._files = PathCompleter(expanduser=True)
+        self._commands = WordCompleter(
+            [command.name for command in COMMANDS],
+            display_dict={command.name: command.usage for command in COMMANDS},
+            meta_dict={command.name: command.does for command in COMMANDS},
+            sentence=True,
+        )
+        self._arguments: dict[str, Completer] = {
+            "file": PathCompleter(expanduser=True),
+            "model": WordCompleter(_SIZES, sentence=True),
+            "session": WordCompleter(
+                lambda: [one.name for one in store.listed()[0]], sentence=True
+            ),
+            "setting": WordCompleter(SETTINGS, sentence=True),
+            "": DummyCompleter(),
+        }
 
     def get_completions(self, document: Document, event: CompleteEvent) -> Iterable[Completion]:
-        before = document.text_before_cursor
-        if not before.startswith("/") or "\n" in before:
-            return
-        name, space, argument = before.partition(" ")
+        name, space, argument = document.text_before_cursor.partition(" ")
         if not space:
-            for command in COMMANDS:
-                if command.name.startswith(name):
-                    yield Completion(
-                        command.name, -len(name), command.usage, display_meta=command.does
-                    )
-            return
+            return self._commands.get_completions(document, event) if name[:1] == "/" else ()
         kind = next((command.completes for command in COMMANDS if command.name == name), "")
-        if kind == "file":
-            yield from self._files.get_completions(Document(argument), event)
-            return
-        words = {"model": _SIZES, "setting": SETTINGS, "": ()}.get(kind)
-        for word in [one.name for one in store.listed()[0]] if words is None else words:
-            if word.startswith(argument):
-                yield Completion(word, -len(argument))
+        return self._arguments[kind].get_completions(Document(argument), event)
 
 
 class _History(FileHistory):
