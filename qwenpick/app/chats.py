@@ -253,7 +253,7 @@ class Chat:
 
     def _use(self, loaded: LoadedModel) -> None:
         self.loaded, prepared = loaded, loaded.prepared
-        info = ModelInfo(model=prepared.model, metadata=prepared.file.header.metadata)
+        info = ModelInfo(model=prepared.local.model, metadata=prepared.file.header.metadata)
         room = prepared.memory.checkpoints
         self.model = ChatModel(loaded.engine, info, checkpoint_bytes=room)
         path, label = str(prepared.local.path), loaded.label

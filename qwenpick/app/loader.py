@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from qwenpick.app.local_model import LocalModel
     from qwenpick.app.ui import Ui
-    from qwenpick.catalog.model import Model
     from qwenpick.engine.chunks import ImageChunk
     from qwenpick.engine.engine import Engine
     from qwenpick.engine.image import DecodedImage
@@ -51,16 +50,6 @@ class Prepared(Struct, frozen=True, kw_only=True):
     question: PickInput
     overrides: LoadOverrides
 
-    @property
-    def model(self) -> Model | None:
-        """Give the catalogue's model, None for any other."""
-        return self.local.model
-
-    @property
-    def label(self) -> str:
-        """Name the model in a word or two."""
-        return self.local.label
-
 
 class LoadedModel:
     """A model that the engine runs: owns the engine, and the projector once an image is shown.
@@ -84,7 +73,7 @@ class LoadedModel:
     @property
     def label(self) -> str:
         """Name the model in a word or two."""
-        return self.prepared.label
+        return self.prepared.local.label
 
     @property
     def vision_bytes(self) -> int:

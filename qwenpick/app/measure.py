@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 class MeasuredModel(Struct, frozen=True, kw_only=True):
     """What was measured of a model, and which set-up is the best for a chat."""
 
-    local: LocalModel
     best: Measured
     tuned: tuple[Measured, ...]
 
@@ -64,17 +63,11 @@ def measure_model(
             ui.status(f"{_words(one.settings)}: other programs were busy; not saved.")
             continue
         try:
-            rates.keep(
-                local.path,
-                one.settings,
-                (one.prompt_rate, one.decode_rate),
-                size=local.size,
-                quant=local.quant or first.file.quant,
-                bandwidth=bandwidth,
-            )
+            reached = (one.prompt_rate, one.decode_rate)
+            rates.keep(first, one.settings, reached, bandwidth=bandwidth)
         except OSError as error:
             ui.status(f"Cannot save the result: {error.filename}: {error.strerror}.")
-    return MeasuredModel(local=local, best=engine_bench.best(found), tuned=tuple(found))
+    return MeasuredModel(best=engine_bench.best(found), tuned=tuple(found))
 
 
 def _ways(

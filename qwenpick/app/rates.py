@@ -12,7 +12,6 @@ from qwenpick.hardware.machine import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from qwenpick.app.loader import Prepared
     from qwenpick.chat.events import Turn
@@ -20,17 +19,15 @@ if TYPE_CHECKING:
 
 _ENOUGH_READ, _ENOUGH_WRITTEN = 128, 16
 """Tokens from which a turn's rates stand for something."""
-OF_TURN = 0.25
+_OF_TURN = 0.25
 """The weight of one turn: a busy moment does not undo what was measured."""
 
 
-def keep(  # noqa: PLR0913 - the parts of one record
-    path: Path,
+def keep(
+    prepared: Prepared,
     settings: Settings,
     rates: tuple[float | None, float | None],
     *,
-    size: str | None,
-    quant: str,
     bandwidth: float | None = None,
     weight: float = 1.0,
 ) -> None:
@@ -39,11 +36,12 @@ def keep(  # noqa: PLR0913 - the parts of one record
     What is None is taken from the record before; with a *weight* below 1 the rates only move
     that far from it.
     """
+    local = prepared.local
     record = Measurement(
-        model_file=path.name,
-        size=size,
-        quant=quant,
-        weights_bytes=path.stat().st_size,
+        model_file=local.path.name,
+        size=local.size,
+        quant=local.quant or prepared.file.quant,
+        weights_bytes=local.path.stat().st_size,
         threads=settings.threads,
         repack=settings.repack,
         gpu_layers=settings.gpu_layers,
@@ -62,15 +60,11 @@ def keep_turns(prepared: Prepared, turns: Iterable[Turn]) -> None:
     Raises:
         OSError: They cannot be written.
     """
-    reached = [of_turn(turn) for turn in turns]
+    reached = [_of_turn(turn) for turn in turns]
     prompt = _median(rate for rate, _ in reached)
     decode = _median(rate for _, rate in reached)
     if prompt or decode:
-        local = prepared.local
-        keep(
-            local.path, prepared.settings, (prompt, decode),
-            size=local.size, quant=local.quant or prepared.file.quant, weight=OF_TURN,
-        )  # fmt: skip
+        keep(prepared, prepared.settings, (prompt, decode), weight=_OF_TURN)
 
 
 def _median(rates: Iterable[float | None]) -> float | None:
@@ -78,7 +72,7 @@ def _median(rates: Iterable[float | None]) -> float | None:
     return median(known) if known else None
 
 
-def of_turn(turn: Turn) -> tuple[float | None, float | None]:
+def _of_turn(turn: Turn) -> tuple[float | None, float | None]:
     """Give the rates of a turn that was long enough to say anything."""
     read = turn.prompt_tokens - turn.cached_tokens
     return (

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from msgspec import Struct, convert
+from msgspec import convert
 from msgspec.structs import asdict
 
 from qwenpick.cli.chat_options import LoadOptions  # noqa: TC001 - typer reads it
@@ -12,9 +10,6 @@ from qwenpick.cli.documents import Document, ModelDocument, Part
 from qwenpick.cli.options import Json, ModelArgument, QuantOptions, spread
 from qwenpick.cli.output import emit
 from qwenpick.pick.request import Settings
-
-if TYPE_CHECKING:
-    from qwenpick.app.measure import MeasuredModel
 
 
 class TunedSettings(Part, frozen=True, kw_only=True):
@@ -41,36 +36,22 @@ class BenchDocument(Document, frozen=True, kw_only=True):
     memory: dict[str, int]
     tuned: list[TunedSettings]
 
-
-class BenchResult(Struct, frozen=True):
-    """What was measured."""
-
-    found: MeasuredModel
-
-    def document(self) -> BenchDocument:
-        """Give what `bench --json` prints."""
-        local, best = self.found.local, self.found.best
-        tuned = [
-            convert(asdict(one.settings) | asdict(one), TunedSettings) for one in self.found.tuned
-        ]
-        about = {"model": ModelDocument.of(local), "tuned": tuned}
-        return convert(asdict(best) | about, BenchDocument)
-
     def render(self) -> None:
         """Show it to a person."""
         from qwenpick import units
         from qwenpick.cli import render
 
+        best = (self.settings.threads, self.settings.repack)
         rows = [
             (
-                ">" if one is self.found.best else "",
-                str(one.settings.threads),
-                "yes" if one.settings.repack else "no",
+                ">" if (one.threads, one.repack) == best else "",
+                str(one.threads),
+                "yes" if one.repack else "no",
                 units.rate(one.prompt_rate),
                 units.rate(one.decode_rate),
                 units.memory(sum(one.memory.values())),
             )
-            for one in self.found.tuned
+            for one in self.tuned
         ]
         head = ("", "threads", "repacked", "prompt tok/s", "decode tok/s", "memory")
         render.columns(render.console(), head, rows)
@@ -98,4 +79,6 @@ def bench(
 
         found = measure_model(local, question, overrides, ui)
         models.remember(local)
-    emit(BenchResult(found), as_json=as_json)
+    tuned = [convert(asdict(one.settings) | asdict(one), TunedSettings) for one in found.tuned]
+    about = {"model": ModelDocument.of(local), "tuned": tuned}
+    emit(convert(asdict(found.best) | about, BenchDocument), as_json=as_json)

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec.structs import replace
 
 from qwenpick.cli.chat_options import (
     AnswerOptions,
@@ -22,10 +23,8 @@ from qwenpick.errors import UsageError
 
 if TYPE_CHECKING:
     from qwenpick.app.chats import Chat
-    from qwenpick.app.loader import LoadedModel
     from qwenpick.app.store import Session
-    from qwenpick.chat.generation_config import GenerationConfig, Tool
-    from qwenpick.chat.schema import Schema
+    from qwenpick.chat.generation_config import GenerationConfig
     from qwenpick.engine.image import DecodedImage
 
 command_class = ChatCommand
@@ -47,13 +46,14 @@ def chat(
     prompts = _prompts(message.prompt)
     if prompts is None and as_json:
         raise UsageError("--json needs a message.", hint="Send one with -p TEXT.")
-    schema, tools = _demanded(message)
+    config = _config(message, how)
     images = _images(message)
     from qwenpick.app import loader, models
     from qwenpick.app.chats import Chat, ChatOptions
     from qwenpick.app.pick_input import ask_machine, usable_by_engine
     from qwenpick.catalog.table import load as load_catalog
     from qwenpick.cli.ui import TerminalUi
+    from qwenpick.hardware.system import on_battery
 
     with TerminalUi(yes=yes) as ui:
         question = ask_machine(load.wish(vision=bool(message.image)), load_catalog())
@@ -66,14 +66,15 @@ def chat(
         loaded = loader.load(loader.prepare(local, question, overrides), ui)
         if save:
             models.remember(local)
-        ahead = prompts is None and _reads_ahead(saving)
+        if how.think is None and local.model:
+            config = replace(config, thinking=local.model.thinking_default)
+        ahead = prompts is None and not (saving.no_read_ahead or on_battery())
         options = ChatOptions(save=save, prefill_ahead=ahead)
-        config = _config(loaded, how, schema, tools)
         talk = Chat(loaded, config, options, ui, session)
         try:
             if message.system is not None:
                 talk.set_system(message.system)
-            if tools and not talk.model.takes_tools(tools):
+            if config.tools and not talk.model.takes_tools(config.tools):
                 status(f"{talk.loaded.label} does not see the tools: its chat template omits them.")
             if prompts is None:
                 _talk(talk, images, how, saving)
@@ -105,29 +106,27 @@ def _talk(talk: Chat, images: list[DecodedImage], how: AnswerOptions, saving: Sa
     terminal.run([talk.show_image(image) for image in images])
 
 
-def _reads_ahead(saving: SaveOptions) -> bool:
-    from qwenpick.hardware.system import on_battery
-
-    return not (saving.no_read_ahead or on_battery())
-
-
-def _demanded(message: MessageOptions) -> tuple[Schema | None, tuple[Tool, ...]]:
-    """Read the schema and the tools, before anything is loaded.
+def _config(message: MessageOptions, how: AnswerOptions) -> GenerationConfig:
+    """Read how to answer, before anything is loaded.
 
     Raises:
-        UsageError: One of them cannot be used.
+        UsageError: The schema or the tools cannot be used.
     """
-    schema: Schema | None = None
-    tools: tuple[Tool, ...] = ()
-    if message.schema is not None:
-        from qwenpick.chat.schema import read_schema
+    from qwenpick.chat.generation_config import GenerationConfig
+    from qwenpick.chat.schema import read_schema
+    from qwenpick.chat.tools import read_tools
 
-        schema = read_schema(message.schema)
-    if message.tools is not None:
-        from qwenpick.chat.tools import read_tools
-
-        tools = read_tools(message.tools)
-    return schema, tools
+    return GenerationConfig(
+        thinking=bool(how.think),
+        mode=how.mode,
+        max_tokens=how.max_tokens,
+        think_budget=how.think_budget,
+        stop=tuple(how.stop or ()),
+        sampling=how.sampling(),
+        seed=how.seed,
+        tools=read_tools(message.tools) if message.tools is not None else (),
+        schema=read_schema(message.schema) if message.schema is not None else None,
+    )
 
 
 def _images(message: MessageOptions) -> list[DecodedImage]:
@@ -185,23 +184,3 @@ def _stdin() -> str:
     if not (stat.S_ISFIFO(kind) or stat.S_ISREG(kind)):
         return ""
     return sys.stdin.buffer.read().decode(errors="replace").strip()
-
-
-def _config(
-    loaded: LoadedModel, how: AnswerOptions, schema: Schema | None, tools: tuple[Tool, ...]
-) -> GenerationConfig:
-    from qwenpick.chat.generation_config import GenerationConfig
-
-    model = loaded.prepared.model
-    default = model.thinking_default if model else False
-    return GenerationConfig(
-        thinking=default if how.think is None else how.think,
-        mode=how.mode,
-        max_tokens=how.max_tokens,
-        think_budget=how.think_budget,
-        stop=tuple(how.stop or ()),
-        sampling=how.sampling(),
-        seed=how.seed,
-        tools=tools,
-        schema=schema,
-    )
