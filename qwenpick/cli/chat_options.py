@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,7 +14,6 @@ from qwenpick.cli.options import QuantOptions, SettingsOptions, flag, option
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import Request  # noqa: TC001 - typer's reader resolves it
 
-MODES = ("general", "coding")
 _EXAMPLES = (
     ('qwenpick chat 4b -p "Why is the sky blue?"', "answer and exit"),
     ('cat report.txt | qwenpick chat -p "Sum this up"', "ask about a text"),
@@ -32,6 +31,12 @@ def _sampling(name: str, help_text: str) -> Any:  # noqa: ANN401 - what typer.Op
 
     metavar = "N" if isinstance(BOUNDS[name][0], int) else "X"
     return option(metavar, help_text, typed, parser=read)
+
+
+def _stop(value: str) -> str:
+    if not value:
+        raise UsageError("--stop needs a text.", hint="Such as: --stop END")
+    return value
 
 
 class MessageOptions(Struct, frozen=True, kw_only=True):
@@ -59,9 +64,14 @@ class AnswerOptions(Struct, frozen=True, kw_only=True):
     show_thinking: Annotated[
         bool, flag("--show-thinking", "Show the thinking as it is written.")
     ] = False
-    mode: Annotated[str, option("general|coding", "Which of Qwen's sampling values.")] = "general"
+    mode: Annotated[
+        Literal["general", "coding"],
+        option("general|coding", "Which of Qwen's sampling values."),
+    ] = "general"
     max_tokens: Annotated[int | None, option("N", "Most tokens of an answer.", min=1)] = None
-    stop: Annotated[list[str] | None, option("TEXT", "End an answer at this text.")] = None
+    stop: Annotated[
+        list[str] | None, option("TEXT", "End an answer at this text.", parser=_stop)
+    ] = None
     seed: Annotated[int | None, _sampling("seed", "The same seed gives the same answer.")] = None
     temperature: Annotated[float | None, _sampling("temperature", "0 (greedy) to 2.")] = None
     top_p: Annotated[float | None, _sampling("top_p", "0 to 1.")] = None
@@ -74,17 +84,6 @@ class AnswerOptions(Struct, frozen=True, kw_only=True):
         names = ("temperature", "top_p", "top_k", "min_p", "presence_penalty")
         given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
-
-    def check(self) -> None:
-        """Check what typer does not.
-
-        Raises:
-            UsageError: There is no such mode, or a text is empty.
-        """
-        if self.mode not in MODES:
-            raise UsageError(f"Unknown mode {self.mode!r}.", hint="Choose general or coding.")
-        if any(not text for text in self.stop or ()):
-            raise UsageError("--stop needs a text.", hint="Such as: --stop END")
 
 
 class LoadOptions(SettingsOptions, frozen=True, kw_only=True):

@@ -1,8 +1,7 @@
 """Where output goes: the answer to stdout, messages to stderr, one JSON document on demand.
 
-A command returns a typed result and never prints. `emit` writes it: as JSON, or by the
-page that is registered for its type. Pages live beside the commands and are imported
-only where a person reads them, since rich costs 40 ms.
+A command makes a typed result, and `emit` writes it: as JSON, or as its `render` does. What that
+needs is imported there, since rich costs 40 ms.
 """
 
 from __future__ import annotations

@@ -88,14 +88,14 @@ class AnswerStream:
             self._status = f"thinking, {self._thoughts:,} tokens"
             if self._shows_thinking and "\n" in self._thinking:
                 whole, _, self._thinking = self._thinking.rpartition("\n")
-                return self._dim(whole)
+                return dim(self._console, whole)
         elif isinstance(event, Answer):
             finished = self._thought()
             if finished or self._status:
                 self._next_draw, self._status = 0.0, ""
             return finished + self._blocks.feed(event.text)
         elif isinstance(event, Notice):
-            return [*self._thought(), *self._blocks.finish(), *self._dim(event.text)]
+            return [*self._thought(), *self._blocks.finish(), *dim(self._console, event.text)]
         else:
             self._status = ""
             return [*self._thought(), *self._blocks.finish(), *self._ending(event.turn)]
@@ -107,7 +107,7 @@ class AnswerStream:
         rest, self._thinking = self._thinking.strip("\n"), ""
         if not count:
             return []
-        return self._dim(rest if self._shows_thinking else f"thinking, {count:,} tokens")
+        return dim(self._console, rest if self._shows_thinking else f"thinking, {count:,} tokens")
 
     def _ending(self, turn: Turn) -> list[Line]:
         """Say why an answer ended, where it is not complete."""
@@ -116,15 +116,12 @@ class AnswerStream:
             lines.append("cut off: token limit reached (/set max-tokens N)")
         elif turn.finish == "interrupted":
             lines.append("stopped")
-        return self._dim("\n".join(lines)) if lines else []
+        return dim(self._console, "\n".join(lines)) if lines else []
 
     def _live(self) -> list[Line]:
         if self._shows_thinking and self._thinking:
-            return self._dim(self._thinking)
-        return self._dim(self._status) if self._status else self._blocks.live()
-
-    def _dim(self, text: str) -> list[Line]:
-        return dim(self._console, text)
+            return dim(self._console, self._thinking)
+        return dim(self._console, self._status) if self._status else self._blocks.live()
 
 
 class _Screen:

@@ -42,7 +42,6 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Chat with a model, or answer -p and exit."""
-    how.check()
     prompts = _prompts(message.prompt)
     if prompts is None and as_json:
         raise UsageError("--json needs a message.", hint="Send one with -p TEXT.")
