@@ -23,15 +23,11 @@ if TYPE_CHECKING:
 
 _MOST = 64
 """Files that are remembered, the newest last."""
-_SHAPE = (
-    "hidden", "layers", "full_attention_layers", "heads", "kv_heads", "head_dim", "ffn", "vocab",
-    "linear_key_heads", "linear_value_heads", "linear_key_dim", "linear_value_dim",
-)  # fmt: skip
 
 
 def compute_table(
     path: Path,
-    shape: Architecture,
+    architecture: Architecture,
     model: Model | None,
     engine: EngineBuild,
     *,
@@ -41,7 +37,7 @@ def compute_table(
 
     Args:
         path: A GGUF file.
-        shape: The model's shape, by the file's header.
+        architecture: The model's shape, by the file's header.
         model: What it is of the catalogue's.
         engine: The installed engine.
         save: Whether its answer is kept.
@@ -49,7 +45,7 @@ def compute_table(
     Raises:
         RunError: The engine refuses the file.
     """
-    if model and all(getattr(shape, name) == getattr(model.architecture, name) for name in _SHAPE):
+    if model and architecture.shape == model.architecture.shape:
         return model.compute
     if not engine.installed:
         return None

@@ -14,7 +14,7 @@ from qwenpick.pull.reference import Size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.catalog.model import Architecture, Catalog, Model
+    from qwenpick.catalog.model import Catalog, Model
     from qwenpick.pull.gguf.model_file import ModelFile
     from qwenpick.pull.reference import Reference
 
@@ -64,16 +64,6 @@ def identify(
             model = catalog.model(size)
             return LocalModel(path=path, source=source, model=model, quant=weights.quant)
     file = read_model(path)
-    model = _of_shape(file.architecture, catalog)
+    shape = file.architecture.shape
+    model = next((one for one in catalog.models if one.architecture.shape == shape), None)
     return LocalModel(path=path, source=source, model=model, quant=file.quant, file=file)
-
-
-def _of_shape(shape: Architecture, catalog: Catalog) -> Model | None:
-    """Find the catalogue's model of a shape."""
-    for model in catalog.models:
-        known = model.architecture
-        if (known.hidden, known.layers, known.ffn, known.vocab, known.linear_value_heads) == (
-            shape.hidden, shape.layers, shape.ffn, shape.vocab, shape.linear_value_heads,
-        ):  # fmt: skip
-            return model
-    return None

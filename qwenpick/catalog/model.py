@@ -54,6 +54,15 @@ class Architecture(Struct, frozen=True, kw_only=True):
     """Parameters of the text model, 0 where they were not counted."""
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """All that the engine's buffers depend on; two files of one shape are of one model."""
+        return (
+            self.hidden, self.layers, self.full_attention_layers, self.heads, self.kv_heads,
+            self.head_dim, self.ffn, self.vocab, self.linear_key_heads, self.linear_value_heads,
+            self.linear_key_dim, self.linear_value_dim,
+        )  # fmt: skip
+
+    @property
     def linear_layers(self) -> int:
         """Layers that keep a recurrent state in place of a KV cache."""
         return self.layers - self.full_attention_layers
