@@ -30,7 +30,7 @@ from record import fill, kept
 from qwenpick import units
 from qwenpick.catalog import table
 from qwenpick.hardware.probe import probe
-from qwenpick.pick.budget import Budget
+from qwenpick.pick.budget import Budget, exactly
 from qwenpick.pick.choose import Candidate, Candidates, choose
 from qwenpick.pick.fit import PickInput
 from qwenpick.pick.request import Request
@@ -134,7 +134,7 @@ def picked(limit: int) -> tuple[Candidate, Candidate | None]:
         catalog=table.load(),
         machine=probe(),
         wish=Request(use="max-performance"),
-        budget=Budget(host=limit),
+        budget=exactly(Budget(host=limit), limit),
     )
     candidates = Candidates(question)
     pick = choose(candidates)
@@ -142,11 +142,10 @@ def picked(limit: int) -> tuple[Candidate, Candidate | None]:
         raise SystemExit(f"nothing fits {units.memory(limit)}")
     better = [
         candidate
-        for model, file, quality in candidates.files
-        if (candidate := candidates.of(model, file, quality)).verdict == "too-big"
-        and candidate.quality > pick.quality
+        for candidate in candidates.every()
+        if candidate.verdict == "too-big" and candidate.quality.score > pick.quality.score
     ]
-    return pick, min(better, key=lambda one: one.quality, default=None)
+    return pick, min(better, key=lambda one: one.quality.score, default=None)
 
 
 def _run(

@@ -17,7 +17,6 @@ from qwenpick.chat.messages import Message
 from qwenpick.engine.arguments import arguments
 from qwenpick.engine.engine import Engine, Stop
 from qwenpick.pick.memory import checkpoint_bytes
-from qwenpick.pick.profile import CHECKPOINTS
 from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from qwenpick.chat.events import Event, Turn
 
 GREEDY = {"temperature": 0.0}
+CHECKPOINTS = Settings(context=256).checkpoints
 BUDGET = CHECKPOINTS * checkpoint_bytes(shapes.TINY)
 """Bytes for checkpoints: as many of the tiny model as there are by default."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
 
 import pytest
 from msgspec.structs import replace
@@ -33,9 +32,9 @@ def test_every_card_has_its_figures_and_their_source() -> None:
     assert len(table) >= 80
     assert len({card.name for card in table}) == len(table)
     for card in table:
-        assert card.memory >= GIB, card
+        assert card.memory is None or card.memory >= GIB, card
         assert 20e9 < card.bandwidth < 10e12, card
-        assert urlparse(card.source).scheme == "https", card
+        assert "https://" in card.source, card
 
 
 def test_every_card_is_found_by_its_own_name() -> None:

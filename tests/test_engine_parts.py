@@ -25,7 +25,6 @@ from qwenpick.chat.messages import Message, ToolCall
 from qwenpick.chat.prefix_cache import Checkpoints, common_prefix
 from qwenpick.engine import sampling
 from qwenpick.errors import RunError
-from qwenpick.pick.profile import CHECKPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +147,7 @@ def test_text_with_repeated_words_is_no_loop() -> None:
 def test_as_many_checkpoints_are_kept_as_the_sum_counts() -> None:
     engine = engines.engine(engines.tiny(), 512)
     kept = Checkpoints(engines.BUDGET)
-    for count in range(CHECKPOINTS + 2):
+    for count in range(engines.CHECKPOINTS + 2):
         engine.read((count + 100,), count, logits=False)
         kept.add(count, engine)
     assert [count for count, _ in kept.below(count)] == [5, 4, 3, 2]

@@ -77,7 +77,7 @@ def test_the_pick_is_shown_in_three_lines_asked_for_once_and_talks(
     assert name.startswith("Qwen3.5-")
     assert " to download, " in facts
     assert " GB" in facts
-    assert why.startswith("The best answers that fit ")
+    assert why.startswith("The best answers for the wait")
     name = name.replace("  ", " ")
     assert question.startswith(f"{name} is not installed. Download ")
     assert hub.sent == 0

@@ -251,4 +251,4 @@ def _fit(
         size=local.size,
         quant=local.quant,
     )
-    return fit(profile, question, last_resort=True)
+    return fit(profile, question)

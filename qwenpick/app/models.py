@@ -210,15 +210,12 @@ def _best_installed(question: PickInput) -> Candidate | None:
         if one.size and one.quant and not one.beside
     }
     candidates = Candidates(question).only(here)
-    if not candidates.files:
+    if not candidates.entries:
         return None
-    if best := choose(candidates):
+    best = choose(candidates)
+    if best or not question.wish.size:
         return best
-    every = list(candidates.walk(lambda *_: True, last=True))
-    fitting = [one for one in every if one.settled.fits]
-    if fitting or not question.wish.size:
-        return next(iter(fitting), None)
-    return min(every, key=lambda one: one.settled.memory.total)
+    return min(candidates.every(), key=lambda one: one.settled.memory.total)
 
 
 def _find(choice: Choice, question: PickInput, ui: Ui, *, vision: bool) -> LocalModel:
@@ -292,13 +289,12 @@ def _show_pick(question: PickInput, ui: Ui) -> None:
     parts = [
         f"{units.download(file.bytes)} to download",
         f"{units.memory(settled.memory.total)} of {units.memory(answer.budget.total)}",
-        *([f"about {units.rate(settled.speed.decode)} tokens/s"] if settled.speed.decode else []),
+        f"about {units.rate(settled.speed.decode)} tokens/s",
         f"{units.context(settled.settings.context)} context",
     ]
     ui.status(f"{answer.pick.model.name}  {file.quant}")
     ui.status(", ".join(parts))
-    best = "fastest model that fits" if answer.reason == "fastest" else "best answers that fit"
-    ui.status(f"The {best} in {units.memory(answer.budget.total)}.")
+    ui.status(f"The best answers for the wait, within {units.memory(answer.budget.total)}.")
 
 
 def _size(candidate: Candidate) -> Size:

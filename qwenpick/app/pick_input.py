@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from qwenpick.app.ui import Ui
     from qwenpick.catalog.model import Catalog
+    from qwenpick.hardware.machine import Machine
+    from qwenpick.pick.budget import Budget
     from qwenpick.pick.fit import PickInput
     from qwenpick.pick.request import Request
 
@@ -29,6 +31,8 @@ class MachineOverrides(Struct, frozen=True, kw_only=True):
     """Names of cards, each possibly with a count: `2x RTX 3090`."""
 
 
+_HOLDS_A_MODEL = 2 << 30
+"""Bytes on a GPU from which on the processor does not matter."""
 THIS = MachineOverrides()
 """This machine, as probed."""
 
@@ -52,13 +56,38 @@ def ask_machine(
         from qwenpick.hardware.override import override  # with the table of cards: 5 ms
 
         machine = override(machine, ram=ram, vram=vram, gpus=gpus)
+    budget = budget_of(machine, exact_ram=ram is not None, exact_vram=vram is not None)
+    measured = () if overrides.file or gpus else measurements.load()
+    if not overrides.file and not measured and budget.on_cards + _pooled(budget) < _HOLDS_A_MODEL:
+        machine = _with_bandwidth(machine, catalog)
     return PickInput(
-        catalog=catalog,
-        machine=machine,
-        wish=request,
-        budget=budget_of(machine, exact_vram=vram is not None),
-        measured=() if overrides.file or gpus else measurements.load(),
+        catalog=catalog, machine=machine, wish=request, budget=budget, measured=measured
     )
+
+
+def _pooled(budget: Budget) -> int:
+    """Give the memory of a GPU that shares the machine's."""
+    return budget.devices[0].budget if budget.pooled else 0
+
+
+def _with_bandwidth(machine: Machine, catalog: Catalog) -> Machine:
+    """Measure the processor's bandwidth where nothing is known of it.
+
+    What runs beside it halves the figure, so it moves what such processors usually do half way
+    (the geometric mean): the pick must not depend on the hour.
+    """
+    if machine.memory.bandwidth_bytes_per_second:
+        return machine
+    from qwenpick.hardware import bandwidth
+    from qwenpick.pick.speed import usual_bandwidth
+
+    memory = machine.memory
+    rate = bandwidth.measured(threads=machine.cpu.usable_threads, available=memory.available)
+    if rate is None:
+        return machine
+    usual, _ = usual_bandwidth(machine, catalog)
+    rate = (rate * usual) ** 0.5
+    return replace(machine, memory=replace(memory, bandwidth_bytes_per_second=rate))
 
 
 def usable_by_engine(question: PickInput, ui: Ui) -> PickInput:

@@ -17,6 +17,7 @@ Bytes = Annotated[int, Meta(ge=1, le=1 << 50)]
 Whole = Annotated[int, Meta(ge=0, le=1 << 50)]
 Positive = Annotated[float, Meta(gt=0, le=1e18)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F]{64}\Z")]
+Contexts = Annotated[tuple[Some, ...], Meta(min_length=1)]
 Layers = Annotated[int, Meta(ge=1, le=10_000)]
 
 WIDTHS = {
@@ -182,17 +183,86 @@ class Calibration(Struct, frozen=True, kw_only=True):
     """Bytes per second where a machine's own are unknown; of processors only."""
 
 
+class UseProfile(Struct, frozen=True, kw_only=True):
+    """What a use is like: its turn, its patience, its contexts, the sizes that the guide names."""
+
+    benchmark: str
+    patience: Positive
+    """Seconds after which an answer is worth half."""
+    prompt: Count
+    """Tokens of a turn's new text, its thought and its answer."""
+    answer: Some
+    thought: Count = 0
+    thinks: bool = False
+    """Whether it thinks whatever a thought takes; its score is that with thinking then."""
+    contexts: Contexts
+    """Tokens, in the order in which they give way."""
+    last_contexts: tuple[Some, ...] = ()
+    """Shorter ones, where nothing else fits."""
+    shared_contexts: tuple[Some, ...] = ()
+    """The contexts of each user where there are several; `contexts` where it is empty."""
+    sizes: tuple[tuple[str, ...], ...] = ()
+    """The guide's sizes, in turn, which come first where they answer within the patience."""
+
+
+class PickRules(Struct, frozen=True, kw_only=True):
+    """What a pick goes by, whatever the use."""
+
+    free: Annotated[tuple[Annotated[float, Meta(ge=0, lt=1)], ...], Meta(min_length=1)]
+    """Shares of the budget that are left free, tried in turn."""
+    longest_thought: Positive
+    """Seconds that a thought may take where thinking is switched on."""
+    thinkers: tuple[str, ...]
+    """Sizes that think well."""
+    shared_card: Annotated[float, Meta(ge=0, le=100)]
+    """How much longer a token takes for each further user, as a share: on a card,"""
+    shared_cpu: Annotated[float, Meta(ge=0, le=100)]
+    """and on a processor."""
+    tie: Annotated[float, Meta(ge=0, le=100)]
+    """Points of value that are no difference."""
+    doubt: Annotated[float, Meta(ge=1, le=10)]
+    """How much longer an answer may take than an estimate without a bandwidth says: the guide's
+    size is taken only where it answers within the patience all the same."""
+    files: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Quantisations that are picked; the others only where they are named, or nothing else
+    fits."""
+
+
+class ReadRates(Struct, frozen=True, kw_only=True):
+    """Floating-point operations that reading a prompt reaches."""
+
+    card: Mapping[str, Positive]
+    """For each byte of bandwidth, by vendor; `pascal` is NVIDIA's of 2016."""
+    integrated: Positive
+    """A second, on a GPU that shares the processor's memory and has no bandwidth of its own."""
+    thread: Mapping[str, Positive]
+    """A second on a processor's thread, by the best instruction set, `other` without one."""
+
+
+class UnknownBandwidth(Struct, frozen=True, kw_only=True):
+    """Bytes per second that are taken where nobody gave a bandwidth: careful guesses."""
+
+    integrated: Positive
+    card: Positive
+    i8mm: Positive
+    dotprod: Positive
+    arm: Positive
+
+
 class Catalog(Struct, frozen=True, kw_only=True):
-    """The table: the sizes, what quantising costs, and what others measured."""
+    """The table: the sizes, what quantising costs, what a pick goes by, what others measured."""
 
     models: tuple[Model, ...]
-    uses: Mapping[str, str]
-    """Use to the benchmark that stands for it; `vision` is one of them."""
-    divergence: Mapping[str, float]
-    """Quantisation to mean KL divergence from BF16, of the size `divergence_size`."""
-    divergence_size: str
+    uses: Mapping[str, UseProfile]
+    vision_benchmark: str
+    """Stands in for the use's own where images are asked for."""
+    rules: PickRules
+    divergence: tuple[tuple[float, float], ...]
+    """Bits per weight and mean KL divergence from BF16, by bits."""
     speeds: Mapping[str, Calibration]
     """Kind of device (cpu, cuda, metal) to what it reaches."""
+    read: ReadRates
+    unknown_bandwidth: UnknownBandwidth
     decode_rates: tuple[ReferenceRate, ...]
     prompt_rates: tuple[ReferenceRate, ...]
 

@@ -20,12 +20,16 @@ from qwenpick.catalog.model import (
     Catalog,
     ComputeTable,
     Model,
+    PickRules,
     Positive,
     Projector,
+    ReadRates,
     ReferenceRate,
     Sampling,
     Sha256,
     Some,
+    UnknownBandwidth,
+    UseProfile,
     WeightsFile,
 )
 from qwenpick.catalog.refreshed import overlaid
@@ -33,7 +37,11 @@ from qwenpick.errors import CatalogError, UsageError
 
 PACKAGED = Path(__file__).with_name("table.json")
 
-_USES = {"chat", "agent", "server", "mobile", "iot", "max-performance", "vision"}
+_USES = {"chat", "agent", "server", "mobile", "iot", "max-performance"}
+_DEVICES = {
+    "card": {"nvidia", "pascal", "amd", "intel", "apple"},
+    "thread": {"avx512_vnni", "avx2", "dotprod", "other"},
+}
 Repo = Annotated[str, Meta(pattern=r"\A\w[\w.-]*/\w[\w.-]*\Z")]
 Rate = Positive | Annotated[list[Positive], Meta(min_length=2, max_length=2)]
 """Tokens per second, or the lowest and the highest that were seen. A list: msgspec 0.22 crashes
@@ -133,13 +141,8 @@ class _Size(Struct, frozen=True):
         )
 
 
-class _Use(Struct, frozen=True):
+class _Vision(Struct, frozen=True):
     benchmark: str
-
-
-class _Divergence(Struct, frozen=True):
-    size: str
-    row: str
 
 
 class _BothModes(Struct, frozen=True):
@@ -151,34 +154,34 @@ class _Table(Struct, frozen=True):
     """The document, as docs/pull.md describes it."""
 
     sizes: Annotated[dict[str, _Size], Meta(min_length=1)]
-    uses: dict[str, _Use]
+    uses: dict[str, UseProfile]
+    vision: _Vision
+    pick: PickRules
     benchmarks: dict[str, dict[str, float | _BothModes]]
-    divergence: _Divergence
+    divergence: Annotated[list[tuple[Positive, Positive]], Meta(min_length=2)]
     quantisation: dict[str, dict[str, Positive]]
     speed: dict[str, Calibration]
+    read: ReadRates
+    unknown_bandwidth: UnknownBandwidth
     decode_tokens_per_second: tuple[_Row, ...]
     prompt_tokens_per_second: tuple[_Row, ...]
 
     def __post_init__(self) -> None:
-        missing = {"cpu", "cuda", "metal"} - self.speed.keys()
+        missing = {"arm", "cpu", "cuda", "metal"} - self.speed.keys()
         if missing:
             raise ValueError(f"speed lacks {', '.join(sorted(missing))}")
         if missing := _USES - self.uses.keys():
             raise ValueError(f"uses lacks {', '.join(sorted(missing))}")
-        measured = self.sizes.get(self.divergence.size)
-        if measured is None:
-            raise ValueError(f"divergence.size is {self.divergence.size!r}, which sizes lacks")
-        row = self.quantisation.get(self.divergence.row)
-        if row is None:
-            raise ValueError(f"divergence.row is {self.divergence.row!r}, which quantisation lacks")
-        if len(row.keys() & measured.files.keys()) < 2:  # noqa: PLR2004 - a line needs two points
-            raise ValueError(
-                f"quantisation {self.divergence.row!r} needs two files of {self.divergence.size}"
-            )
+        if len({bits for bits, _ in self.divergence}) < len(self.divergence):
+            raise ValueError("divergence has two figures for the same bits")
+        for kind, names in _DEVICES.items():
+            if missing := names - getattr(self.read, kind).keys():
+                raise ValueError(f"read.{kind} lacks {', '.join(sorted(missing))}")
+        needed = {use: entry.benchmark for use, entry in self.uses.items()}
         for size in self.sizes:
-            for use, entry in self.uses.items():
-                if entry.benchmark not in self.scores(size):
-                    raise ValueError(f"{size} has no {entry.benchmark} score, which {use} needs")
+            for use, benchmark in (needed | {"vision": self.vision.benchmark}).items():
+                if benchmark not in self.scores(size):
+                    raise ValueError(f"{size} has no {benchmark} score, which {use} needs")
 
     def scores(self, size: str) -> dict[str, float]:
         """Give the scores of a size by benchmark; those without thinking have NT in their name."""
@@ -198,10 +201,13 @@ class _Table(Struct, frozen=True):
                 entry.model(size.casefold(), self.scores(size))
                 for size, entry in self.sizes.items()
             ),
-            uses={use: entry.benchmark for use, entry in self.uses.items()},
-            divergence=self.quantisation[self.divergence.row],
-            divergence_size=self.divergence.size.casefold(),
+            uses=self.uses,
+            vision_benchmark=self.vision.benchmark,
+            rules=self.pick,
+            divergence=tuple(sorted(self.divergence)),
             speeds=self.speed,
+            read=self.read,
+            unknown_bandwidth=self.unknown_bandwidth,
             decode_rates=tuple(map(_reference_rate, self.decode_tokens_per_second)),
             prompt_rates=tuple(map(_reference_rate, self.prompt_tokens_per_second)),
         )

@@ -79,7 +79,7 @@ def root(
     if version:
         output.write(f"qwenpick {__version__}\n")
     elif context.invoked_subcommand is None:
-        output.write(context.get_help() + "\n")
+        import_module("qwenpick.cli.commands.cmd_recommend").overview()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,11 +36,19 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     vendor: str
-    memory: int
-    bandwidth: float
+    memory: int | None
+    """Bytes; None of a GPU in a processor, whose machine's memory it shares."""
+    bandwidth: float | None
+    """Bytes per second; None where nobody gave one."""
     source: str
     laptop: bool = False
     unified: bool = False
+    board: bool = False
+    """Whether it is a board or a phone, where a model runs on the processor."""
+    threads: int = 0
+    """Cores of a board that help the engine."""
+    features: tuple[str, ...] = ()
+    """Instruction sets of a board's processor."""
     pci: str | None = None
     """The device's PCI id, where the probe needs it to know the card."""
 
@@ -52,8 +60,12 @@ def cards() -> tuple[Card, ...]:
     return msgspec.json.decode(rows, type=tuple[Card, ...])
 
 
-def find(name: str) -> Card:
+def find(name: str, size: int | None = None) -> Card:
     """Find the one card of a name, in any case of letters; `8GB` at its end says which version.
+
+    Args:
+        name: As people write it: `RTX 4090`, `7900xtx`, `M1 8GB`, `Raspberry Pi 5 8GB`.
+        size: Bytes of its memory, which settle what the name leaves open.
 
     Raises:
         UsageError: There is no such card, or more than one.
@@ -63,6 +75,8 @@ def find(name: str) -> Card:
     found = _named(fitting, words, laptop=laptop) or [
         card for card in fitting if words and words < _read(card.name)[0] and card.laptop == laptop
     ]
+    if len(found) > 1 and size is not None:
+        found = [card for card in found if _about(card, size)] or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -85,9 +99,14 @@ def bandwidth(name: str, total: int | None) -> float | None:
     found = [
         card.bandwidth
         for card in _named(cards(), words, laptop=laptop)
-        if size is None or abs(card.memory - size) <= card.memory * _SAME_MEMORY
+        if size is None or _about(card, size)
     ]
     return found[0] if found and len(set(found)) == 1 else None
+
+
+def _about(card: Card, size: int) -> bool:
+    """Say whether a card has so much memory, as far as drivers tell it."""
+    return card.memory is None or abs(card.memory - size) <= card.memory * _SAME_MEMORY
 
 
 def _named(

@@ -9,11 +9,24 @@ from msgspec.structs import replace
 
 from qwenpick.errors import UsageError
 from qwenpick.hardware import apple, cards
-from qwenpick.hardware.machine import Gpu, Machine, Memory
+from qwenpick.hardware.machine import Cpu, Gpu, Machine, Memory
+from qwenpick.units import GIB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_ARCHS = {"apple": "arm64", "nvidia": "aarch64", "arm": "aarch64", "android": "aarch64"}
+"""Of machines with one memory for processor and GPU."""
+_LEFT = {
+    "apple": (1.0, 0.8125, 1.9 * GIB),
+    "nvidia": (0.93, 0.94, 0.9 * GIB),
+    "amd": (0.98, 0.94, 0.9 * GIB),
+    "arm": (0.98, 1.0, 0.8 * GIB),
+    "android": (0.93, 0.5, 0),
+}
+"""Of the memory on the box: the share that the system shows, and what of it is free with little
+running, as a share less so many bytes: M1 8 GB 4.6 GiB, M4 16 GB 10.8, Jetson Orin Nano 6.1 of
+7.4, GB10 112 of 119.7, Raspberry Pi 5 8 GB 7.1 of 7.9 (tests/machines); Android keeps half."""
 _MOST = 16
 """Devices that the engine can spread a model over (GGML_CUDA_MAX_DEVICES in ggml-cuda.h)."""
 
@@ -36,7 +49,7 @@ def override(
     Raises:
         UsageError: A name is unknown, or is that of more than one card.
     """
-    named = [card for text in gpus for card in _cards(text)]
+    named = [card for text in gpus for card in _cards(text, vram or ram)]
     shared = next((card for card in named if card.unified), None)
     if shared is not None:
         if len(named) > 1:
@@ -50,7 +63,7 @@ def override(
             machine, memory=_memory(ram, machine.memory.bandwidth_bytes_per_second), gpus=()
         )
     if named:
-        return replace(machine, gpus=tuple(_gpu(card, vram or card.memory) for card in named))
+        return replace(machine, gpus=tuple(_gpu(card, vram or card.memory or 0) for card in named))
     if vram is not None:
         card = Gpu(vendor="unknown", name="a GPU", total=vram, free=vram)
         return replace(machine, gpus=(card,))
@@ -59,22 +72,48 @@ def override(
 
 def _of_one_memory(machine: Machine, card: cards.Card, named: int | None) -> Machine:
     """Give a machine whose memory serves both; what was named is exactly what may be used."""
+    arch = _ARCHS.get(card.vendor, machine.arch)
     size = named or card.memory
-    gpu = _gpu(card, size)
+    if size is None:  # a GPU in a processor: the machine's own memory
+        memory = machine.memory
+        gpu = _gpu(card, memory.total)
+        return replace(machine, gpus=(replace(gpu, free=memory.available),))
+    memory = _memory(size, card.bandwidth) if named else _left(card, size)
+    gpu = replace(_gpu(card, memory.total), free=memory.available)
     if card.vendor == "apple" and named is None:
         share = apple.metal_share(size)
-        gpu = replace(gpu, total=share, free=share)
-    arch = {"apple": "arm64", "nvidia": "aarch64"}.get(card.vendor, machine.arch)
-    return replace(machine, memory=_memory(size, card.bandwidth), gpus=(gpu,), arch=arch)
+        gpu = replace(gpu, total=share, free=min(share, memory.available))
+    cpu = replace(machine.cpu, name=card.name)
+    machine = replace(machine, cpu=cpu, memory=memory, gpus=(gpu,), arch=arch)
+    return _board(machine, card) if card.board else machine
 
 
-def _cards(text: str) -> list[cards.Card]:
+def _left(card: cards.Card, size: int) -> Memory:
+    """Say what the system and what people run beside it leave of a machine's memory."""
+    seen, share, fixed = _LEFT[card.vendor]
+    total = int(size * seen)
+    available = int(total * share - fixed)
+    return Memory(total=total, available=available, bandwidth_bytes_per_second=card.bandwidth)
+
+
+def _board(machine: Machine, card: cards.Card) -> Machine:
+    """Give a board or a phone: a model runs on its processor."""
+    cpu = Cpu(
+        name=card.name,
+        physical_cores=card.threads,
+        usable_threads=card.threads,
+        features=card.features,
+    )
+    return replace(machine, os="Linux", gpus=(), cpu=cpu)
+
+
+def _cards(text: str, size: int | None) -> list[cards.Card]:
     """Read a name with its count."""
-    match = re.fullmatch(r"\s*(\d+)\s*[x*]\s*(.+)", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,3})\s*[x*]\s*(.+)", text, re.IGNORECASE)
     count, name = (int(match[1]), match[2]) if match else (1, text)
     if not 1 <= count <= _MOST:
         raise UsageError(f"{count} GPUs are not possible.", hint=f"Name 1 to {_MOST} of them.")
-    return [cards.find(name.strip())] * count
+    return [cards.find(name.strip(), size)] * count
 
 
 def _gpu(card: cards.Card, size: int) -> Gpu:

@@ -47,13 +47,13 @@ def card_bytes(
         settings: How it is loaded.
         weights: Bytes of all its weights where some layers stay on the host, else 0.
     """
-    layer = 2 * HALF * arch.kv_heads * arch.head_dim * padded(settings.context)
+    layer = 2 * HALF * arch.kv_heads * arch.head_dim * padded(settings.all_contexts)
     matrix = arch.ffn * arch.hidden * weights // max(arch.text_params, 1)
     borrowed = layer + matrix if weights else 0
     if table.card is not None:
         return _looked_up(table.card[settings.kv_type], settings) + borrowed
     copies = layer if settings.kv_type != "f16" else 0
-    embedded = FLOAT * min(settings.ubatch, padded(settings.context)) * arch.hidden
+    embedded = FLOAT * min(settings.ubatch, padded(settings.all_contexts)) * arch.hidden
     return host_bytes(table, settings) - embedded + copies + borrowed
 
 
@@ -63,7 +63,7 @@ def input_bytes(arch: Architecture, settings: Settings) -> int:
     The embedded tokens, room for embedded images, and the mask (ggml-backend.cpp keeps a graph's
     inputs on the host).
     """
-    cells = padded(settings.context)
+    cells = padded(settings.all_contexts)
     batch = min(settings.ubatch, cells)
     return 2 * FLOAT * batch * arch.hidden + HALF * batch * cells
 
@@ -93,7 +93,7 @@ def formula(arch: Architecture) -> ComputeTable:
 
 def _looked_up(rows: Mapping[int, ComputeBuffer], settings: Settings) -> int:
     """Give the bytes for any batch size, between two of the table's on a straight line."""
-    cells = padded(settings.context)
+    cells = padded(settings.all_contexts)
     batch = min(settings.ubatch, cells)
     if batch in rows:
         return rows[batch].at(cells)

@@ -1,41 +1,42 @@
 """The settings of one file: the best that fit, giving way in a fixed order, and saying so.
 
-The order: KV cache to q8_0, a smaller ubatch, no repacked weights, a shorter context;
-and only where none of these lets a model lie on the cards as a whole, layers are left
-to the processor.
+A `Step` says how much is given up. In turn: the longest of the use's contexts with a tenth of the
+budget left free, shorter ones, less left free; then KV cache in q8_0 and smaller batches; then
+the contexts of last resort; and only where none of these lets a model lie on the cards whole,
+layers are left to the processor.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from qwenpick.pick import placement
-from qwenpick.pick.request import KvType, Settings, ubatches
+from qwenpick.pick.request import Settings, ubatches
 from qwenpick.pick.speed import Rated, Speed, estimate, fastest, own
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from qwenpick.catalog.model import Catalog
+    from qwenpick.catalog.model import Catalog, UseProfile
     from qwenpick.hardware.machine import Machine, Measurement
     from qwenpick.pick.budget import Budget
     from qwenpick.pick.memory import MemorySum
     from qwenpick.pick.placement import Placement
     from qwenpick.pick.profile import ModelProfile
-    from qwenpick.pick.request import Request
+    from qwenpick.pick.request import KvType, Request
 
 Verdict = Literal["fits", "tight", "too-slow", "too-big"]
+Degradation = Literal[
+    "bits", "kv_type", "ubatch", "checkpoints", "repack", "context", "layers", "free"
+]
+"""What a pick had to give up: see its settings for what is left of it. `free`: less than a tenth
+of the memory stays free."""
 
 TIGHT = 0.9
-CONTEXTS = (32768, 16384, 8192)
-LAST_CONTEXT = 4096
-
-
-Degradation = Literal["kv_type", "ubatch", "repack", "context", "layers"]
-"""What a file's settings had to give up: see the settings for what is left of it."""
 
 
 class PickInput(Struct, frozen=True, kw_only=True):
@@ -47,6 +48,24 @@ class PickInput(Struct, frozen=True, kw_only=True):
     budget: Budget
     """What a model may use of the machine."""
     measured: Sequence[Measurement] = ()
+
+    @property
+    def use(self) -> UseProfile:
+        """What the use that was asked for is like."""
+        return self.catalog.uses[self.wish.use]
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """How much is given up."""
+
+    contexts: tuple[int, ...]
+    """The longest of these that fits."""
+    free: float = 0.0
+    """The share of the budget that is left free."""
+    lean: bool = False
+    """Whether the KV cache and the batches may be made smaller."""
+    split: bool = False
+    """Whether layers may be left to the processor."""
 
 
 class Fit(Struct, frozen=True, kw_only=True):
@@ -60,108 +79,151 @@ class Fit(Struct, frozen=True, kw_only=True):
     degradations: tuple[Degradation, ...]
 
 
-def fit(subject: ModelProfile, question: PickInput, *, last_resort: bool = False) -> Fit:
-    """Find the settings for a file; where none fit, give the least demanding ones.
-
-    Args:
-        subject: The file.
-        question: The machine, and what is wished for.
-        last_resort: Whether a context of 4k will do.
-    """
-    budget = question.budget
-    steps = _ladder(subject, question, last_resort=last_resort)
-    free = question.wish.gpu_layers is None
-    place_whole = placement.full_offload if free else placement.requested_offload
-    first = next(steps)
-    placed = place_whole(subject, first, subject.memory(first), budget)
-    if placement.fits(placed, budget):  # as most do: the ladder is not looked at
-        return _settled(subject, first, placed, question, first)
-    ladder = [first, *steps]
-    least = ladder[-1]
-    least_placed = place_whole(subject, least, subject.memory(least), budget)
-    if least_placed.memory.total <= budget.total:  # else no placement makes it smaller
-        for place in (place_whole, placement.partial_offload) if free else (place_whole,):
-            for settings in ladder:
-                one = place(subject, settings, subject.memory(settings), budget)
-                if one and placement.fits(one, budget):
-                    return _settled(subject, settings, one, question, first)
-    return _settled(subject, least, least_placed, question, first)
+def steps(question: PickInput) -> Iterator[Step]:
+    """Give what may be given up, the least first."""
+    use, wish = question.use, question.wish
+    usual = use.shared_contexts if wish.users > 1 and use.shared_contexts else use.contexts
+    groups = [(wish.context,)] if wish.context else [usual, use.last_contexts]
+    for split in (False, True):
+        for contexts, lean, free in product(groups, (False, True), question.catalog.rules.free):
+            if contexts:
+                yield Step(contexts=contexts, free=free, lean=lean, split=split)
 
 
-def _ladder(subject: ModelProfile, question: PickInput, *, last_resort: bool) -> Iterator[Settings]:
-    """Give the settings to try, from what is wished for down."""
+def fit(profile: ModelProfile, question: PickInput) -> Fit:
+    """Find the settings for a file; where none fit, give the least demanding ones."""
+    context = 0
+    for step in steps(question):
+        for context in _contexts(profile, step):
+            if found := fit_at(profile, question, context, step):
+                return found
+    least = list(_rungs(profile, question, context, lean=True))[-1]
+    placed = _whole(profile, least, question)
+    return _settled(profile, least, placed, question, fits=placement.fits(placed, question.budget))
+
+
+def fit_at(profile: ModelProfile, question: PickInput, context: int, step: Step) -> Fit | None:
+    """Find the settings for a file at a context, None where a step's share does not hold it."""
+    share = 1 - step.free
+    for settings in _rungs(profile, question, context, lean=step.lean):
+        placed: Placement | None = _whole(profile, settings, question)
+        if placed is None or not placement.fits(placed, question.budget, share=share):
+            if not step.split or question.wish.gpu_layers is not None:
+                continue
+            memory = profile.memory(settings)
+            placed = placement.partial_offload(
+                profile, settings, memory, _shrunk(question.budget, share)
+            )
+        if placed is not None:
+            return _settled(profile, settings, placed, question, fits=True)
+    return None
+
+
+def _contexts(profile: ModelProfile, step: Step) -> list[int]:
+    """Give a step's contexts, as far as the model has them, the longest first."""
+    most = profile.architecture.context
+    return list(dict.fromkeys(min(tokens, most) for tokens in step.contexts))
+
+
+def _whole(profile: ModelProfile, settings: Settings, question: PickInput) -> Placement:
+    """Place all layers on one kind of device, or as many on the cards as were asked for."""
+    place = (
+        placement.full_offload if question.wish.gpu_layers is None else placement.requested_offload
+    )
+    return place(profile, settings, profile.memory(settings), question.budget)
+
+
+def _shrunk(budget: Budget, share: float) -> Budget:
+    """Give a share of a budget."""
+    devices = tuple(replace(one, budget=int(one.budget * share)) for one in budget.devices)
+    return replace(budget, host=int(budget.host * share), devices=devices)
+
+
+def _rungs(
+    profile: ModelProfile, question: PickInput, context: int, *, lean: bool
+) -> Iterator[Settings]:
+    """Give the settings to try at a context, from what is wished for down."""
     wish, machine = question.wish, question.machine
-    most = subject.architecture.context
-    contexts = [wish.context] if wish.context else [*CONTEXTS, *([LAST_CONTEXT] * last_resort)]
-    kv_types: list[KvType] = [wish.kv_type] if wish.kv_type else ["f16", "q8_0"]
-    tuned = _tuned(subject, question)
+    tuned = _tuned(profile, question)
     repack = wish.repack if wish.repack is not None else bool(tuned and tuned.repack)
     cards = bool(question.budget.devices)
     batches = (wish.ubatch,) if wish.ubatch else ubatches(repack=repack, cards=cards)
-    first = Settings(
-        context=0,
-        kv_type=kv_types[0],
+    rung = Settings(
+        context=context,
+        users=wish.users,
+        kv_type=wish.kv_type or "f16",
         threads=tuned.threads if tuned else machine.cpu.usable_threads,
         ubatch=batches[0],
         repack=repack,
         gpu_layers=wish.gpu_layers or 0,
+        layers=profile.architecture.layers + 1,
     )
-    for context in sorted({min(tokens, most) for tokens in contexts}, reverse=True):
-        rung = replace(first, context=context)
+    yield rung
+    if not lean:
+        return
+    if not wish.kv_type:
+        smaller: KvType = "q8_0"
+        rung = replace(rung, kv_type=smaller)
         yield rung
-        for kv_type in kv_types[1:]:
-            rung = replace(rung, kv_type=kv_type)
-            yield rung
-        for ubatch in batches[1:]:
-            rung = replace(rung, ubatch=ubatch)
-            yield rung
-        if repack and wish.repack is None:
-            yield replace(rung, repack=False)
+    for ubatch in batches[1:]:
+        rung = replace(rung, ubatch=ubatch)
+        yield rung
+    if wish.users > 1:
+        rung = replace(rung, checkpoints=1)
+        yield rung
+    if repack and wish.repack is None:
+        yield replace(rung, repack=False)
 
 
-def _tuned(subject: ModelProfile, question: PickInput) -> Measurement | None:
+def _tuned(profile: ModelProfile, question: PickInput) -> Measurement | None:
     """Find the set-up in which this file was faster here than in the usual one.
 
     Without the usual one among them there is nothing to compare with: one chat with fewer threads
     says nothing of more.
     """
-    found = own(question.measured, subject)
+    found = own(question.measured, profile)
     usual = (question.machine.cpu.usable_threads, False)
     compared = any((one.threads, one.repack) == usual for one in found)
     return fastest(found) if compared else None
 
 
 def _settled(
-    subject: ModelProfile,
+    profile: ModelProfile,
     settings: Settings,
     placed: Placement,
     question: PickInput,
-    first: Settings,
+    *,
+    fits: bool,
 ) -> Fit:
-    budget = question.budget
     settings = replace(settings, gpu_layers=placed.gpu_layers)
-    rated = Rated(subject=subject, settings=settings, shares=placed.work)
+    rated = Rated(profile=profile, settings=settings, work=placed.work)
+    tight = not placement.fits(placed, question.budget, share=TIGHT)
     return Fit(
         settings=settings,
         memory=placed.memory,
         speed=estimate(rated, question.machine, question.catalog, question.measured),
-        fits=placement.fits(placed, budget),
-        tight=not placement.fits(placed, budget, share=TIGHT),
-        degradations=tuple(_degradations(subject, settings, first, budget)),
+        fits=fits,
+        tight=tight,
+        degradations=tuple(_degradations(profile, settings, question, tight=tight)),
     )
 
 
 def _degradations(
-    subject: ModelProfile, settings: Settings, first: Settings, budget: Budget
+    profile: ModelProfile, settings: Settings, question: PickInput, *, tight: bool
 ) -> Iterator[Degradation]:
     """Name what was given up."""
-    if settings.kv_type != first.kv_type:
+    wanted = next(_rungs(profile, question, settings.context, lean=False))
+    if settings.kv_type != wanted.kv_type:
         yield "kv_type"
-    if settings.ubatch != first.ubatch:
+    if settings.ubatch != wanted.ubatch:
         yield "ubatch"
-    if settings.repack != first.repack:
+    if settings.checkpoints != wanted.checkpoints:
+        yield "checkpoints"
+    if settings.repack != wanted.repack:
         yield "repack"
-    if settings.context != first.context:
+    if settings.context < _contexts(profile, next(steps(question)))[0]:
         yield "context"
-    if budget.devices and settings.gpu_layers <= subject.architecture.layers:
+    if question.budget.devices and settings.gpu_layers < settings.layers:
         yield "layers"
+    if tight:
+        yield "free"

@@ -120,13 +120,14 @@ def memory_sum(
     return MemorySum(
         weights=weights if file.weights is None else file.weights,
         repack=file.repack if settings.repack else 0,
-        kv_cache=kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
-        recurrent_state=recurrent_state_bytes(arch),
+        kv_cache=settings.users
+        * kv_cache_bytes(arch, context=settings.context, kv_type=settings.kv_type),
+        recurrent_state=settings.users * recurrent_state_bytes(arch),
         compute=compute.host_bytes(table, settings),
-        output=arch.vocab * F32,  # the one row of logits that a chat needs
+        output=settings.users * arch.vocab * F32,  # a row of logits for each user
         vision=vision,
         checkpoints=checkpoints,
-        overhead=overhead_bytes(arch, context=settings.context, ubatch=settings.ubatch),
+        overhead=overhead_bytes(arch, context=settings.all_contexts, ubatch=settings.ubatch),
         estimated=table.formula,
     )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class NoFit(Struct, frozen=True, kw_only=True):
     """Why there is no pick, and the file that comes nearest."""
 
-    why: Literal["memory", "speed", "speed-unknown"]
+    why: Literal["memory", "speed"]
     nearest: Candidate
     """The smallest file, or the fastest of those that fit."""
     budget: Budget
@@ -35,13 +35,14 @@ class NoFitError(NothingFitsError):
 def no_fit(candidates: Candidates) -> NoFit:
     """Find what comes nearest."""
     question = candidates.question
-    every = list(candidates.walk(lambda *_: True, last=True))
+    every = list(candidates.every())
     fitting = [one for one in every if one.settled.fits]
-    why: Literal["memory", "speed", "speed-unknown"] = "memory"
-    nearest = min(every, key=lambda one: one.settled.memory.total)
-    if fitting and question.wish.min_speed is not None:
-        nearest = max(fitting, key=lambda one: one.settled.speed.decode or 0)
-        why = "speed" if nearest.settled.speed.decode else "speed-unknown"
+    slow = bool(fitting) and question.wish.min_speed is not None
     return NoFit(
-        why=why, nearest=nearest, budget=question.budget, min_speed=question.wish.min_speed
+        why="speed" if slow else "memory",
+        nearest=max(fitting, key=lambda one: one.settled.speed.decode)
+        if slow
+        else min(every, key=lambda one: one.settled.memory.total),
+        budget=question.budget,
+        min_speed=question.wish.min_speed,
     )

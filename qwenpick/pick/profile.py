@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from qwenpick.pick.request import Settings
 
 FOUR_BITS = 4
-CHECKPOINTS = 4
-"""Copies of the recurrent state that a conversation may hold to go back to."""
 
 
 class ModelProfile(Struct, frozen=True, kw_only=True):
@@ -38,6 +36,14 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
         """Bytes that are not read for every token: an input embedding that is only looked up."""
         return 0 if self.architecture.tied_embeddings else self.embedding
 
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of a token: two for each parameter.
+
+        Parameters that nobody counted are taken to have five bits each.
+        """
+        return 2 * (self.architecture.text_params or self.file.bytes * 8 // 5)
+
     def memory(self, settings: Settings) -> MemorySum:
         """Sum what it takes with these settings, everything on the host."""
         return memory_sum(
@@ -45,7 +51,7 @@ class ModelProfile(Struct, frozen=True, kw_only=True):
             self.file,
             settings,
             vision=self.vision,
-            checkpoints=CHECKPOINTS * checkpoint_bytes(self.architecture),
+            checkpoints=settings.users * settings.checkpoints * checkpoint_bytes(self.architecture),
         )
 
 

@@ -1,4 +1,4 @@
-"""The answer to a question, as facts: the pick, the others, what the guide says, what if."""
+"""The answer to a question, as facts: the pick, faster, better, what the guide says, what if."""
 
 from __future__ import annotations
 
@@ -7,27 +7,36 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from qwenpick.pick.choose import Candidate, Candidates, choose
+from qwenpick.pick.fit import steps
 from qwenpick.pick.guide import GuideRow, row_for
 from qwenpick.pick.no_fit import NoFitError, no_fit
 from qwenpick.pick.profile import FOUR_BITS, bits
 from qwenpick.pick.what_if import WhatIf, what_if
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from qwenpick.hardware.machine import Machine
     from qwenpick.pick.budget import Budget
     from qwenpick.pick.fit import PickInput
     from qwenpick.pick.request import Request
 
-Against = Literal["too-big", "too-slow", "speed-unknown", "no-better", "worse", "other-size"]
-"""Why a file is not the pick: `no-better` is as good and larger, `other-size` fits and scores
-more, but the use takes another size."""
-Reason = Literal["best", "best-of-size", "fastest"]
-"""Why the pick is one: the best answers, the best of the size that the use takes, or the
-fastest where nothing reaches the floor of speed."""
-Departure = Literal["asked", "no-file", "too-big", "too-slow", "speed-unknown", "scores-less"]
+Against = Literal[
+    "too-big", "min-speed", "too-slow", "gives-up", "other-size", "worse", "slower", "by-name"
+]
+"""Why a file is not the pick. `gives-up`: it would leave too little memory free, or layers to the
+processor; `other-size`: the guide names another size for the use; `by-name`: worth more, but of a
+kind that is picked only where it is named."""
+Reason = Literal["asked", "guide", "worth", "late"]
+"""Why the pick is one: it was asked for; the guide's size answers in time; it is worth most; or so
+and nothing answers in time."""
+Departure = Literal["asked", "no-file", "too-big", "too-slow", "worth-less"]
 """Why the guide's row is not followed."""
+
+FASTER = 0.7
+"""A faster file answers in so much of the pick's time, at most."""
+BETTER = 0.5
+"""A better file scores so many points more, at least."""
 
 
 class Other(Struct, frozen=True, kw_only=True):
@@ -44,34 +53,41 @@ class GuideVerdict(Struct, frozen=True, kw_only=True):
     departure: Departure | None = None
     """Why the pick is of another size; None where it is one of the row's."""
     nearest: Candidate | None = None
-    """Of the row's largest size: the smallest file where none fits, else the fastest."""
+    """The row's largest size: its best file, or the smallest where none fits."""
 
 
 class Remarks(Struct, frozen=True, kw_only=True):
     """What a person should know beside the pick."""
 
-    speed: Literal["unknown", "reference"] | None = None
-    below_four_bits: Candidate | None = None
-    """A larger size that fits only below 4 bits, as its best file."""
+    unsure_speed: Literal["reference", "guess"] | None = None
     rounded_bytes: bool = False
     """Whether only a rounded size of the file is known."""
+    estimated_memory: bool = False
+    """Whether the compute buffer is that of a formula."""
     engine_without_gpu: bool = False
     """Whether the pick uses a GPU that the installed engine can't drive."""
 
 
 class Recommendation(Struct, frozen=True, kw_only=True):
-    """The answer to a question: one pick, the others, and what there is to say."""
+    """The answer to a question: one pick, what is faster and better, and what there is to say."""
 
     machine: Machine
     wish: Request
     budget: Budget
+    longest_context: int
+    """Tokens: the first of the use's contexts."""
+    patience: float
+    """Seconds after which an answer was taken to be worth half."""
     pick: Candidate
-    floor: float | None
-    """Tokens per second that the pick had to reach."""
+    thinker: bool
+    """Whether the pick is of a size that thinks well."""
     reason: Reason
+    faster: Candidate | None
+    better: Candidate | None
     what_if: tuple[WhatIf, ...]
     guide: GuideVerdict
     others: tuple[Other, ...]
+    """By value: every file, or the best one of each other size."""
     remarks: Remarks
 
 
@@ -79,7 +95,7 @@ def recommend(question: PickInput, *, everything: bool = False) -> Recommendatio
     """Answer a question.
 
     Args:
-        question: The machine and the wish.
+        question: The machine and the request.
         everything: Whether `others` has every file, or the best one of each other size.
 
     Raises:
@@ -89,113 +105,137 @@ def recommend(question: PickInput, *, everything: bool = False) -> Recommendatio
     pick = choose(candidates)
     if pick is None:
         raise NoFitError(no_fit(candidates))
-    others = candidates.walk(lambda *_: True) if everything else _best_of_each(candidates, pick)
+    best = list(_best_of_each(candidates))
+    shown = candidates.every() if everything else best
+    others = sorted(
+        (one for one in shown if one.name != pick.name),
+        key=lambda one: (one.verdict == "too-big", -one.value),
+    )
+    if everything:
+        others = [one for one in others if one.name != pick.name]
+    else:
+        others = [one for one in others if one.model.size != pick.model.size]
     return Recommendation(
         machine=question.machine,
         wish=question.wish,
         budget=question.budget,
+        longest_context=next(steps(question)).contexts[0],
+        patience=candidates.patience,
         pick=pick,
-        floor=candidates.floor,
+        thinker=pick.model.size in question.catalog.rules.thinkers,
         reason=_reason(candidates, pick),
+        faster=_faster(candidates, pick),
+        better=_better(candidates, pick),
         what_if=tuple(what_if(candidates, pick)),
-        guide=_guide(candidates, pick),
+        guide=_guide(candidates, pick, best),
         others=tuple(
-            Other(candidate=one, against=_against(one, pick))
-            for one in others
-            if one.name != pick.name
+            Other(candidate=one, against=_against(candidates, one, pick)) for one in others
         ),
         remarks=_remarks(candidates, pick),
     )
 
 
-def _best_of_each(candidates: Candidates, pick: Candidate) -> Iterator[Candidate]:
-    """Give the best file of each other size: one that will do, else that fits, else 4 bits."""
+def _alternatives(candidates: Candidates, pick: Candidate) -> Iterator[Candidate]:
+    """Give what may stand beside the pick: it fits, and gives up no more than context."""
+    may = {*pick.settled.degradations, "context"}
+    for entry in candidates.usual:
+        one = candidates.of(entry)
+        if one.settled.fits and may.issuperset(one.settled.degradations) and one.name != pick.name:
+            yield one
+
+
+def _faster(candidates: Candidates, pick: Candidate) -> Candidate | None:
+    found = [one for one in _alternatives(candidates, pick) if one.seconds <= FASTER * pick.seconds]
+    return _worth_most(found, pick)
+
+
+def _better(candidates: Candidates, pick: Candidate) -> Candidate | None:
+    found = [
+        one
+        for one in _alternatives(candidates, pick)
+        if one.quality.score >= pick.quality.score + BETTER
+    ]
+    return _worth_most(found, pick)
+
+
+def _worth_most(found: Iterable[Candidate], pick: Candidate) -> Candidate | None:
+    """Take what is worth most, of another size than the pick where there is one."""
+    return max(found, key=lambda one: (one.model is not pick.model, one.value), default=None)
+
+
+def _best_of_each(candidates: Candidates) -> Iterator[Candidate]:
+    """Give each size's file that is worth most; where none fits the smallest, of 4 bits or more."""
     for model in candidates.question.catalog.models:
-        if model.size == pick.model.size:
+        usual = [candidates.of(one) for one in candidates.usual if one.model is model]
+        fitting = [one for one in usual if one.settled.fits]
+        if fitting:
+            yield max(fitting, key=lambda one: one.value)
             continue
-        files = [
-            (file, score)
-            for of_model, file, score in candidates.files
-            if of_model is model and bits(file.quant) >= FOUR_BITS
-        ]
-        ranked = (candidates.of(model, file, score) for file, score in files)
-        best = next((one for one in ranked if one.good), None)
-        if best:
-            yield best
-        elif files:
-            yield max(
-                (candidates.of(model, file, score) for file, score in files),
-                key=lambda one: (one.settled.fits, one.settled.speed.decode or 0),
-            )
+        rest = [one for one in candidates.entries if one.model is model]
+        four_bits = [one for one in rest if bits(one.file.quant) >= FOUR_BITS]
+        if files := four_bits or rest:
+            yield min(map(candidates.of, files), key=lambda one: one.settled.memory.total)
 
 
-def _against(one: Candidate, pick: Candidate) -> Against:
+def _against(candidates: Candidates, one: Candidate, pick: Candidate) -> Against:
+    against: Against = "worse" if one.quality.score < pick.quality.score else "slower"
     if one.verdict == "too-big":
-        return "too-big"
-    if one.verdict == "too-slow":
-        return "speed-unknown" if one.settled.speed.decode is None else "too-slow"
-    if one.quality == pick.quality:
-        return "no-better"
-    return "worse" if one.quality < pick.quality else "other-size"
+        against = "too-big"
+    elif not candidates.fast_enough(one.settled):
+        against = "min-speed"
+    elif one.seconds > candidates.patience and one.seconds > pick.seconds:
+        against = "too-slow"
+    elif one.value > pick.value:
+        against = _despite_worth(candidates, one, pick)
+    return against
+
+
+def _despite_worth(candidates: Candidates, one: Candidate, pick: Candidate) -> Against:
+    """Say why a file that is worth more than the pick is not the pick."""
+    if set(one.settled.degradations) - set(pick.settled.degradations) or one.settled.tight:
+        return "gives-up"
+    if one.model.size != pick.model.size:
+        return "other-size"
+    usual = any(entry.name == one.name for entry in candidates.usual)
+    return "gives-up" if usual else "by-name"
 
 
 def _reason(candidates: Candidates, pick: Candidate) -> Reason:
-    if pick.verdict == "too-slow":
-        return "fastest"
-    wish = candidates.question.wish
-    sized = wish.size is None and wish.use in {"mobile", "iot", "agent"}
-    return "best-of-size" if sized else "best"
+    question = candidates.question
+    if question.wish.size and question.wish.quant:
+        return "asked"
+    if pick.seconds > candidates.patience:
+        return "late"
+    sized = any(pick.model.size in sizes for sizes in question.use.sizes)
+    return "guide" if sized and question.wish.size is None else "worth"
 
 
-def _guide(candidates: Candidates, pick: Candidate) -> GuideVerdict:
+def _guide(candidates: Candidates, pick: Candidate, best: list[Candidate]) -> GuideVerdict:
     question = candidates.question
     row = row_for(question.machine, question.wish)
     if pick.model.size in row.sizes:
         return GuideVerdict(row=row)
     if question.wish.size:
         return GuideVerdict(row=row, departure="asked")
-    model = question.catalog.model(row.sizes[-1])
-    tried = [
-        candidates.of(of_model, file, score)
-        for of_model, file, score in candidates.files
-        if of_model is model and bits(file.quant) >= FOUR_BITS
-    ]
-    fitting = [one for one in tried if one.settled.fits]
-    if not tried:
+    nearest = next((one for one in best if one.model.size == row.sizes[-1]), None)
+    if nearest is None:
         return GuideVerdict(row=row, departure="no-file")
-    if not fitting:
-        least = min(tried, key=lambda one: one.settled.memory.total)
-        return GuideVerdict(row=row, departure="too-big", nearest=least)
-    fast = max(fitting, key=lambda one: one.settled.speed.decode or 0)
-    if fast.verdict != "too-slow":
-        return GuideVerdict(row=row, departure="scores-less", nearest=fitting[0])
-    slow: Departure = "speed-unknown" if fast.settled.speed.decode is None else "too-slow"
-    return GuideVerdict(row=row, departure=slow, nearest=fast)
+    departure: Departure = "worth-less"
+    if not nearest.settled.fits:
+        departure = "too-big"
+    elif nearest.seconds > candidates.patience or nearest.seconds > 2 * pick.seconds:
+        departure = "too-slow"
+    return GuideVerdict(row=row, departure=departure, nearest=nearest)
 
 
 def _remarks(candidates: Candidates, pick: Candidate) -> Remarks:
-    speed, engine = pick.settled.speed, candidates.question.machine.engine
-    drives_gpus = any(map(engine.drives, candidates.question.machine.gpus))
-    unsure = speed.decode is None or speed.basis == "reference"
+    basis, machine = pick.settled.speed.basis, candidates.question.machine
+    engine = machine.engine
     return Remarks(
-        speed=("unknown" if speed.decode is None else "reference") if unsure else None,
-        below_four_bits=_below_four_bits(candidates, pick),
+        unsure_speed=basis if basis in {"reference", "guess"} else None,
         rounded_bytes=not pick.file.bytes_exact,
+        estimated_memory=pick.settled.memory.estimated,
         engine_without_gpu=bool(pick.settled.settings.gpu_layers)
         and engine.installed
-        and not drives_gpus,
+        and not any(map(engine.drives, machine.gpus)),
     )
-
-
-def _below_four_bits(candidates: Candidates, pick: Candidate) -> Candidate | None:
-    """Find the next larger size that fits below 4 bits alone, and give its best file."""
-    models = list(candidates.question.catalog.models)
-    for model in models[models.index(pick.model) + 1 :]:
-        fitting = [
-            one
-            for one in candidates.walk(lambda *_: True)
-            if one.model is model and one.settled.fits
-        ]
-        if fitting and all(bits(one.file.quant) < FOUR_BITS for one in fitting):
-            return fitting[0]
-    return None

@@ -21,9 +21,16 @@ class Request(Struct, frozen=True, kw_only=True):
     """What a person asks for; None is "as you think best"."""
 
     use: Use = "chat"
+    users: int = 1
+    """How many are answered at once, each with a context of their own."""
+    patience: float | None = None
+    """Seconds after which an answer is worth half, in place of the use's."""
+    thinking: bool | None = None
     context: int | None = None
+    """Tokens, of each user."""
     vision: bool = False
     min_speed: float | None = None
+    """Tokens per second, at the least."""
     size: str | None = None
     quant: str | None = None
     kv_type: KvType | None = None
@@ -37,11 +44,24 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How the engine is to load a model and make its context."""
 
     context: int
+    """Tokens, of each user."""
+    users: int = 1
+    thinking: bool = False
     kv_type: KvType = "f16"
     gpu_layers: int = 0
+    """Layers on the devices, of `layers`."""
+    layers: int = 0
+    """All of the model's, the output counted as one; 0 where nobody placed them."""
+    checkpoints: int = 4
+    """Copies of the recurrent state that each user's conversation may keep to go back to."""
     threads: int = 1
     ubatch: int = 512
     repack: bool = False
+
+    @property
+    def all_contexts(self) -> int:
+        """Tokens of all users' contexts together."""
+        return self.context * self.users
 
 
 def ubatches(*, repack: bool, cards: bool) -> tuple[int, ...]:

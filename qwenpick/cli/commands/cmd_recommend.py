@@ -1,4 +1,4 @@
-"""What fits: `recommend`."""
+"""`recommend`: which model fits this machine best, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from qwenpick import units
 from qwenpick.cli.options import Json, QuantOptions, SettingsOptions, flag, option, spread
-from qwenpick.cli.output import emit
+from qwenpick.cli.output import emit, status
 from qwenpick.errors import UsageError
 from qwenpick.pick.request import USES, Request, check_use
 
@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from qwenpick.pick.recommendation import Recommendation
 
 
+MOST_USERS = 256
+"""Sequences that llama.cpp decodes at once (llama.h: LLAMA_MAX_SEQ)."""
+
+
 class RequestOptions(SettingsOptions, frozen=True, kw_only=True):
     """What is asked for."""
 
     use: Annotated[str, option("USE", f"One of: {', '.join(USES)}.", "--for")] = "chat"
+    users: Annotated[int, option("N", "Users answered at once, each with a context.")] = 1
+    patience: Annotated[float | None, option("SECONDS", "Wait that halves an answer's worth.")] = (
+        None
+    )
+    think: Annotated[bool | None, flag("--think/--no-think", "Think before answering.")] = None
     vision: Annotated[bool, flag("--vision", "Also take images as input.")] = False
     min_speed: Annotated[float | None, option("TPS", "Minimum tokens per second.")] = None
 
@@ -34,13 +43,16 @@ class RequestOptions(SettingsOptions, frozen=True, kw_only=True):
         Raises:
             UsageError: One of them cannot be understood.
         """
-        if self.min_speed is not None and not 0 < self.min_speed < float("inf"):
-            raise UsageError(
-                f"--min-speed cannot be {self.min_speed:g}.", hint="Try --min-speed 5."
-            )
+        _check(self.min_speed, "--min-speed", "5")
+        _check(self.patience, "--patience", "60")
+        if not 1 <= self.users <= MOST_USERS:
+            raise UsageError(f"--users cannot be {self.users}.", hint=f"Give 1 to {MOST_USERS}.")
         return replace(
             self.settled(),
             use=check_use(self.use),
+            users=self.users,
+            patience=self.patience,
+            thinking=self.think,
             vision=self.vision,
             min_speed=self.min_speed,
             size=_size(size, catalog),
@@ -82,11 +94,12 @@ class MachineOptions(Struct, frozen=True, kw_only=True):
         return ask_machine(wish, catalog, overrides)
 
 
-class RecommendResult(Struct, frozen=True):
+class RecommendResult(Struct, frozen=True, kw_only=True):
     """The pick, with what a page needs beside it."""
 
     answer: Recommendation
     everything: bool
+    catalog: Catalog
 
     def document(self) -> RecommendDocument:
         """Give what `recommend --json` prints."""
@@ -98,7 +111,24 @@ class RecommendResult(Struct, frozen=True):
         """Show it to a person."""
         from qwenpick.cli.pages import recommend_page
 
-        recommend_page.recommendation(self.answer, everything=self.everything)
+        recommend_page.recommendation(
+            self.answer, everything=self.everything, installed=self.installed()
+        )
+
+    def installed(self) -> set[tuple[str, str]]:
+        """Find which of the files that are shown are on this disk."""
+        from qwenpick.pull import local
+        from qwenpick.pull.reference import Size
+
+        answer = self.answer
+        shown = [answer.pick, answer.faster, answer.better]
+        shown += [other.candidate for other in answer.others] if self.everything else []
+        named = {(one.model.size, one.file.quant) for one in shown if one}
+        return {
+            (size, quant)
+            for size, quant in named
+            if local.find(Size(size=size, quant=quant), self.catalog)
+        }
 
 
 @spread
@@ -108,7 +138,7 @@ def recommend(
     quant: QuantOptions,
     size: Annotated[str | None, option("S", "0.8b, 2b, 4b or 9b.")] = None,
     everything: Annotated[bool, flag("--all", "Every size, every file.")] = False,
-    plot: Annotated[Path | None, option("FILE", "Memory against context: svg or png.")] = None,
+    plot: Annotated[Path | None, option("FILE", "Draw memory and quality: svg or png.")] = None,
     as_json: Json = False,
 ) -> None:
     """Pick a model for this machine, and say why."""
@@ -123,8 +153,30 @@ def recommend(
     question = machine.question(wish.wish(size, quant.chosen(), catalog), catalog)
     found = answer(question, everything=everything)
     if plot:
-        draw(question, plot)
-    emit(RecommendResult(found, everything), as_json=as_json)
+        draw(answer(question, everything=True), plot)
+        status(f"Wrote {plot}: memory by context, and quality by seconds.")
+    emit(RecommendResult(answer=found, everything=everything, catalog=catalog), as_json=as_json)
+
+
+def overview() -> None:
+    """Show what bare `qwenpick` shows: the pick for a chat on this machine, and where to go on."""
+    from qwenpick.catalog.table import load
+    from qwenpick.pick.recommendation import recommend as answer
+
+    catalog = load()
+    question = MachineOptions().question(Request(), catalog)
+    emit(RecommendResult(answer=answer(question), everything=False, catalog=catalog), as_json=False)
+    status("All commands: qwenpick --help")
+
+
+def _check(number: float | None, option: str, example: str) -> None:
+    """Check that a number is above zero and finite.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if number is not None and not 0 < number < float("inf"):
+        raise UsageError(f"{option} cannot be {number:g}.", hint=f"Try {option} {example}.")
 
 
 def _size(text: str | None, catalog: Catalog) -> str | None:

@@ -1,27 +1,23 @@
-"""Memory against context for the sizes, with the budget as a line: `recommend --plot`."""
+"""Memory against context and quality against seconds, the pick marked: `recommend --plot`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from msgspec.structs import replace
+from typing import TYPE_CHECKING, Any
 
 from qwenpick import units
 from qwenpick.errors import UsageError
-from qwenpick.pick.choose import Candidates
-from qwenpick.pick.profile import of_catalog
-from qwenpick.pick.request import Settings, ubatches
+from qwenpick.pick.profile import FOUR_BITS, bits, of_catalog
+from qwenpick.pick.request import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from qwenpick.pick.fit import PickInput
+    from qwenpick.pick.choose import Candidate
+    from qwenpick.pick.recommendation import Recommendation
 
 FORMATS = {".svg", ".png"}
 CONTEXTS = [units.KIB << step for step in range(2, 9)]
 """4k to 256k."""
-QUANT = "Q4_K_M"
-"""The file that stands for a size where the question names none."""
 
 
 def check(path: Path) -> None:
@@ -36,8 +32,8 @@ def check(path: Path) -> None:
         raise UsageError(f"There is no folder {path.parent}.", hint="Make it, or name another.")
 
 
-def draw(question: PickInput, path: Path) -> None:
-    """Draw the sum of each size over its context, with the budget across.
+def draw(answer: Recommendation, path: Path) -> None:
+    """Draw both, of an answer with every file.
 
     Raises:
         UsageError: matplotlib is not installed; it is an extra.
@@ -48,35 +44,81 @@ def draw(question: PickInput, path: Path) -> None:
         raise UsageError(
             "The plotting library is not installed.", hint='Run: pip install "qwenpick[plot]"'
         ) from None
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    wish = question.wish
-    quant = wish.quant or QUANT
-    cards = bool(question.budget.devices)
-    ubatch = wish.ubatch or ubatches(repack=bool(wish.repack), cards=cards)[0]
-    same = Candidates(replace(question, wish=replace(wish, quant=quant)))
-    for model, file, _ in reversed(same.files):
-        subject = of_catalog(model, file, vision=wish.vision)
+    figure = Figure(figsize=(12, 5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _memory(left, answer)
+    _quality(right, answer)
+    figure.suptitle(f"Qwen3.5 for {answer.wish.use}: {answer.pick.name}")
+    figure.savefig(path)
+
+
+def _every(answer: Recommendation) -> list[Candidate]:
+    return [answer.pick, *(other.candidate for other in answer.others)]
+
+
+def _memory(axes: Any, answer: Recommendation) -> None:  # noqa: ANN401 - matplotlib ships no types
+    """Draw the sum of each size's best file over its context, with the budget across."""
+    best: dict[str, Candidate] = {}
+    for one in _every(answer):
+        best.setdefault(one.model.size, one)
+    for size, one in sorted(best.items(), key=lambda item: item[1].file.bytes, reverse=True):
+        settings = one.settled.settings
+        profile = of_catalog(one.model, one.file, vision=answer.wish.vision)
         sums = [
-            subject.memory(
-                Settings(context=tokens, kv_type=wish.kv_type or "f16", ubatch=ubatch)
+            profile.memory(
+                Settings(
+                    context=tokens,
+                    users=settings.users,
+                    kv_type=settings.kv_type,
+                    ubatch=settings.ubatch,
+                )
             ).total
             / units.GIB
             for tokens in CONTEXTS
         ]
-        axes.plot(CONTEXTS, sums, marker="o", label=f"{model.size.upper()} {file.quant}")
-    budget = question.budget.total
-    axes.axhline(budget / units.GIB, color="black", linestyle="--")
+        axes.plot(CONTEXTS, sums, marker="o", label=f"{size.upper()} {one.file.quant}")
+    pick = answer.pick.settled
+    axes.plot(
+        [pick.settings.context], [pick.memory.total / units.GIB], "k*", markersize=15, label="pick"
+    )
+    budget = answer.budget.total / units.GIB
+    axes.axhline(budget, color="black", linestyle="--")
     axes.annotate(
-        f"budget, {units.memory(budget)}",
-        (CONTEXTS[0], budget / units.GIB),
+        f"available, {units.memory(answer.budget.total)}",
+        (CONTEXTS[0], budget),
         textcoords="offset points",
         xytext=(0, 4),
     )
     axes.set_xscale("log", base=2)
     axes.set_xticks(CONTEXTS, [units.context(tokens) for tokens in CONTEXTS])
-    axes.set(xlabel="context, tokens", ylabel="memory, GiB", ylim=(0, None))
-    axes.set_title(f"Qwen3.5, KV cache in {wish.kv_type or 'f16'}")
+    axes.set(xlabel="context, tokens", ylabel="memory, GiB", ylim=(0, None), title="Memory")
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path)
+
+
+def _quality(axes: Any, answer: Recommendation) -> None:  # noqa: ANN401 - matplotlib ships no types
+    """Draw each file that fits as a point, seconds to an answer across, the score up."""
+    for size in dict.fromkeys(one.model.size for one in _every(answer)):
+        of_size = [
+            one
+            for one in _every(answer)
+            if one.model.size == size and one.settled.fits and bits(one.file.quant) >= FOUR_BITS
+        ]
+        of_size.sort(key=lambda one: one.seconds)
+        axes.plot(
+            [one.seconds for one in of_size],
+            [one.quality.score for one in of_size],
+            marker=".",
+            label=size.upper(),
+        )
+    pick = answer.pick
+    axes.plot([pick.seconds], [pick.quality.score], "k*", markersize=15, label=pick.name)
+    axes.axvline(answer.patience, color="black", linestyle="--")
+    axes.set_xscale("log")
+    axes.set(
+        xlabel="seconds to an answer",
+        ylabel=f"score, {pick.quality.benchmark}",
+        title="Quality; dashed: the patience",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import convert
+from msgspec import convert, to_builtins
+from msgspec.structs import replace
 
 from qwenpick.cli.documents import Document, Part
 from qwenpick.cli.pages import recommend_words as words
 from qwenpick.hardware.machine import Machine
-from qwenpick.pick.fit import CONTEXTS, Verdict
+from qwenpick.pick.fit import Verdict
 from qwenpick.pick.request import Settings, Use
 from qwenpick.pick.speed import Basis
 from qwenpick.pick.what_if import WhatIf
 
 if TYPE_CHECKING:
+    from qwenpick.pick.budget import Budget
     from qwenpick.pick.choose import Candidate
     from qwenpick.pick.recommendation import Recommendation
+
+_DIGITS = 2
 
 
 class RequestPart(Part, frozen=True, kw_only=True):
@@ -26,6 +30,9 @@ class RequestPart(Part, frozen=True, kw_only=True):
     context: int
     vision: bool
     min_speed: float | None
+    users: int
+    patience: float
+    """Seconds after which an answer is worth half."""
 
 
 class DeviceBytes(Part, frozen=True, kw_only=True):
@@ -53,12 +60,31 @@ class MemoryPart(Part, frozen=True, kw_only=True):
     devices: list[DeviceBytes]
 
 
-class SpeedPart(Part, frozen=True, kw_only=True):
-    """Tokens per second, and what they are based on."""
+class BudgetPart(Part, frozen=True, kw_only=True):
+    """What a model may use, in bytes; pooled where devices and host are the same memory."""
 
-    decode: float | None
-    prompt: float | None
+    host: int
+    devices: list[DeviceBytes]
+    pooled: bool
+
+
+class SpeedPart(Part, frozen=True, kw_only=True):
+    """Tokens per second, what they are based on, and the seconds to an answer."""
+
+    decode: float
+    prompt: float
     basis: Basis
+    answer_seconds: float
+    thought_seconds: float | None
+    """What a thought takes before it; null where the use has none."""
+
+
+class QualityPart(Part, frozen=True, kw_only=True):
+    """Points of 100 in a benchmark, and the share that the quantisation keeps of them."""
+
+    score: float
+    benchmark: str
+    kept: float
 
 
 class FitPart(Part, frozen=True, kw_only=True):
@@ -66,11 +92,13 @@ class FitPart(Part, frozen=True, kw_only=True):
 
     size: str
     quant: str
+    bytes: int
     settings: Settings
     memory: MemoryPart
     speed: SpeedPart
-    quality: float
-    """Points of 100: the size's benchmark score, less what the quantisation loses."""
+    quality: QualityPart
+    value: float
+    """The quality, less what the wait takes off it: what files are compared by."""
     reason: str
 
 
@@ -85,12 +113,11 @@ class GuidePart(Part, frozen=True, kw_only=True):
 
 
 class PickPart(FitPart, frozen=True, kw_only=True):
-    """The pick."""
+    """The pick, or a file beside it."""
 
     repo: str
     revision: str
     file: str
-    bytes: int
     bytes_exact: bool
     sha256: str | None
     concessions: list[str]
@@ -111,60 +138,107 @@ class RecommendDocument(Document, frozen=True, kw_only=True):
 
     machine: Machine
     wish: RequestPart
+    budget: BudgetPart
     pick: PickPart
+    faster: PickPart | None
+    better: PickPart | None
     others: list[OtherPart]
     notes: list[str]
 
 
 def document(answer: Recommendation) -> RecommendDocument:
     """Give the document."""
-    wish, pick, guide = answer.wish, answer.pick, answer.guide
-    return RecommendDocument(
-        machine=answer.machine,
-        wish=RequestPart(
-            use=wish.use,
-            context=wish.context or CONTEXTS[0],
-            vision=wish.vision,
-            min_speed=wish.min_speed,
-        ),
-        pick=PickPart(
-            **_fit(pick),
-            reason=words.reason(answer) + ".",
-            repo=pick.model.repo,
-            revision=pick.model.revision,
-            file=pick.file.name,
-            bytes=pick.file.bytes,
-            bytes_exact=pick.file.bytes_exact,
-            sha256=pick.file.sha256,
-            concessions=list(words.degradations(pick)),
-            changes=list(answer.what_if),
-            guide=GuidePart(
-                row=guide.row.requirement,
-                sizes=list(guide.row.sizes),
-                agrees=guide.departure is None,
-                note=words.guide_note(answer),
-            ),
-        ),
-        others=[
-            OtherPart(
-                **_fit(other.candidate),
-                verdict=other.candidate.verdict,
-                reason=words.against(answer, other),
-            )
+    return convert(_document(answer), RecommendDocument)
+
+
+def _document(answer: Recommendation) -> dict[str, Any]:
+    wish = answer.wish
+    return {
+        "machine": to_builtins(answer.machine),
+        "wish": {
+            "use": wish.use,
+            "context": wish.context or answer.longest_context,
+            "vision": wish.vision,
+            "min_speed": wish.min_speed,
+            "users": wish.users,
+            "patience": answer.patience,
+        },
+        "budget": _budget(answer.budget),
+        "pick": _pick(answer),
+        "faster": _beside(answer, answer.faster),
+        "better": _beside(answer, answer.better),
+        "others": [
+            {
+                "size": other.candidate.model.size,
+                "quant": other.candidate.file.quant,
+                "bytes": other.candidate.file.bytes,
+                "verdict": other.candidate.verdict,
+                **_settled(other.candidate),
+                "reason": words.against(answer, other),
+            }
             for other in answer.others
         ],
-        notes=list(words.remarks(answer)),
-    )
+        "notes": list(words.remarks(answer)),
+    }
 
 
-def _fit(one: Candidate) -> dict[str, Any]:
-    """Give what a pick and another file have in common, but for the reason."""
-    speed = one.settled.speed
+def _beside(answer: Recommendation, one: Candidate | None) -> dict[str, Any] | None:
+    """Give another candidate as if it were the pick."""
+    if one is None:
+        return None
+    followed = one.model.size in answer.guide.row.sizes
+    guide = replace(answer.guide, departure=None) if followed else answer.guide
+    return _pick(replace(answer, pick=one, what_if=(), guide=guide))
+
+
+def _pick(answer: Recommendation) -> dict[str, Any]:
+    pick = answer.pick
     return {
-        "size": one.model.size,
-        "quant": one.file.quant,
-        "settings": one.settled.settings,
-        "memory": convert(one.settled.memory.to_json(), MemoryPart),
-        "speed": SpeedPart(decode=speed.decode, prompt=speed.prompt, basis=speed.basis),
-        "quality": one.quality,
+        "size": pick.model.size,
+        "quant": pick.file.quant,
+        "repo": pick.model.repo,
+        "revision": pick.model.revision,
+        "file": pick.file.name,
+        "bytes": pick.file.bytes,
+        "bytes_exact": pick.file.bytes_exact,
+        "sha256": pick.file.sha256,
+        **_settled(pick),
+        "reason": words.reason(answer) + ".",
+        "concessions": list(words.degradations(pick)),
+        "changes": [to_builtins(change) for change in answer.what_if],
+        "guide": {
+            "row": answer.guide.row.requirement,
+            "sizes": list(answer.guide.row.sizes),
+            "agrees": answer.guide.departure is None,
+            "note": words.guide_note(answer),
+        },
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {
+        "host": budget.host,
+        "devices": [{"name": one.name, "bytes": one.budget} for one in budget.devices],
+        "pooled": budget.pooled,
+    }
+
+
+def _settled(one: Candidate) -> dict[str, Any]:
+    fit = one.settled
+    return {
+        "settings": to_builtins(fit.settings),
+        "memory": fit.memory.to_json(),
+        "speed": {
+            "decode": round(fit.speed.decode, _DIGITS),
+            "prompt": round(fit.speed.prompt, _DIGITS),
+            "basis": fit.speed.basis,
+            "answer_seconds": round(one.answer_seconds, _DIGITS),
+            "thought_seconds": round(one.thought_seconds, _DIGITS) or None,
+        },
+        "quality": {
+            "score": round(one.quality.score, _DIGITS),
+            "benchmark": one.quality.benchmark,
+            "kept": round(one.quality.kept, 4),
+        },
+        "value": round(one.value, _DIGITS),
     }
