@@ -229,7 +229,7 @@ def test_an_address_is_a_picture_too(
     "case",
     [
         ("/page.png", 2, "is not a whole image"),
-        ("/gone.png", 4, "answers 404"),
+        ("/gone.png", 4, "no image at this address (404)"),
         ("/large.png", 2, "larger than 34 MB"),
         ("/film", 2, "is a video"),
     ],

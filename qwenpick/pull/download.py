@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from qwenpick import units
 from qwenpick.errors import PullError, RunError, UsageError
 from qwenpick.pull import cache, digests, failures, fetch, header_mismatch
 from qwenpick.pull.gguf.header import read_header
@@ -34,7 +35,11 @@ def download(plan: Plan, progress: Progress) -> Pulled:
         PullError: By its cause; what was fetched is kept.
     """
     if plan.missing > plan.free:
-        raise failures.no_room(plan.missing, plan.free, plan.into)
+        needed, free = units.download(plan.missing), units.download(plan.free)
+        raise PullError(
+            f"Not enough disk space: {needed} to download, {free} free on {plan.into}.",
+            hint="Free some space (qwenpick list, qwenpick rm), or set HF_HOME to another disk.",
+        )
     if plan.missing:
         _write_ref(plan)
     paths, fetched = [], 0

@@ -1,9 +1,4 @@
-"""What can go wrong between a hub and the disk, by cause, with what to do next.
-
-    HubError (a PullError)
-        retries       how many more tries in a row it is worth, each after `wait` seconds where
-                      the hub named some
-        unreachable   no hub answered at all, so that another source may
+"""What can go wrong between a hub and the disk: one message for each cause, with what to do next.
 
 Addresses are shown without user, password and query, which may be secret.
 """
@@ -16,23 +11,60 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from qwenpick.errors import PullError
-from qwenpick.units import download
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 KEPT = "The partial download is saved: run the same command again to continue."
+ELSEWHERE = "Try again later, or another source or mirror. The partial download is saved."
 
 MANY = 4
 """Retries that a failure is worth which mostly passes."""
 
-_PASSING = {408, 429, 500, 502, 503, 504}
+_TOO_MANY = 429
+_PASSING = {408, _TOO_MANY, 500, 502, 503, 504}
 """Too slow, too many, broken: what the hub's own library tries again, too."""
+
+_REFUSALS: dict[str | int, tuple[str, str]] = {
+    "GatedRepo": (
+        "{what} is gated: its owner grants access on request ({status}).",
+        "Ask for access on its page at {host}, then set HF_TOKEN and try again.",
+    ),
+    "RevisionNotFound": (
+        "{host} has {what}, but not this revision.",
+        "Is HF_ENDPOINT a mirror that lags? Unset it, or see: qwenpick pull --refresh",
+    ),
+    "EntryNotFound": (
+        "{host} has no file {what}.",
+        "The name may have changed: give the quantisation (owner/repo:Q4_K_M).",
+    ),
+    401: (
+        "{host} denies access to {what} (401): it is private, or does not exist.",
+        "Check the spelling, and HF_TOKEN if it is private.",
+    ),
+    403: ("{host} denies access to {what} (403).", "Check what your HF_TOKEN gives access to."),
+    404: (
+        "{host} has no {what} (404).",
+        "Check the spelling; a private repository needs HF_TOKEN.",
+    ),
+    416: ("{host} cannot continue {what} (416): its file is shorter.", ELSEWHERE),
+    _TOO_MANY: (
+        "{host} refuses: too many requests (429).",
+        f"Wait, or set HF_TOKEN: more requests are allowed with one. {KEPT}",
+    ),
+}
+"""By the cause that a hub names in X-Error-Code, else by the status code of its answer."""
 
 
 class HubError(PullError):
-    """The hub or the connection to it failed."""
+    """The hub or the connection to it failed.
+
+    Attributes:
+        retries: How many more tries in a row it is worth.
+        unreachable: No hub answered at all, so that another source may.
+        wait: Seconds before the next try, where the hub names some.
+    """
 
     def __init__(
         self,
@@ -65,102 +97,33 @@ def host_of(url: str) -> str:
     return f"{parts.hostname or 'the hub'}{port}"
 
 
-def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> HubError | None:
-    """Say why a hub refused; None where it did not.
+def refused(status: int, headers: Mapping[str, str], url: str, *, what: str) -> HubError:
+    """Say why a hub refused.
 
     Args:
-        status: The status code of its answer.
-        headers: Its headers; hubs name the cause in X-Error-Code.
+        status: The status code of its answer, 400 or more.
+        headers: Its headers.
         url: What was asked.
         what: The repository or file, for the message.
     """
-    host = host_of(url)
-    if status < 400:  # noqa: PLR2004 - where HTTP's errors begin
-        return None
+    passing, host = status in _PASSING, host_of(url)
     code = headers.get("x-error-code", "")
-    if status in _PASSING:
-        return _busy(status, headers, host)
-    if code == "GatedRepo":
-        return HubError(
-            f"{what} is gated: its owner grants access on request ({status}).",
-            hint=f"Ask for access on its page at {host}, then set HF_TOKEN and try again.",
-        )
-    if code == "RevisionNotFound":
-        return HubError(
-            f"{host} has {what}, but not this revision.",
-            hint="Is HF_ENDPOINT a mirror that lags? Unset it, or see: qwenpick pull --refresh",
-        )
-    if code == "EntryNotFound":
-        return HubError(
-            f"{host} has no file {what}.",
-            hint="The name may have changed: give the quantisation (owner/repo:Q4_K_M).",
-        )
-    return _by_status(status, host, what)
-
-
-def _busy(status: int, headers: Mapping[str, str], host: str) -> HubError:
-    wait = number(headers.get("retry-after"))
-    if status == 429:  # noqa: PLR2004 - too many requests
-        asked = f"; it asks to wait {wait:.0f} s" if wait else ""
-        return HubError(
-            f"{host} refuses: too many requests (429){asked}.",
-            hint=f"Wait, or set HF_TOKEN: more requests are allowed with one. {KEPT}",
-            retries=MANY,
-            wait=wait,
-        )
+    key = status if passing or code not in _REFUSALS else code
+    usual = (
+        ("{host} has a problem (it answers {status}).", f"Try again later. {KEPT}")
+        if passing
+        else ("{host} refuses {what} ({status}).", "Check HF_ENDPOINT and the spelling.")
+    )
+    message, hint = (
+        text.format(host=host, what=what, status=status) for text in _REFUSALS.get(key, usual)
+    )
+    wait = number(headers.get("retry-after")) if passing else None
     return HubError(
-        f"{host} has a problem (it answers {status}).",
-        hint=f"Try again later. {KEPT}",
-        retries=MANY,
-        unreachable=True,
+        f"{message} It asks to wait {wait} s." if wait else message,
+        hint=hint,
+        retries=MANY if passing else 0,
+        unreachable=passing and status != _TOO_MANY,
         wait=wait,
-    )
-
-
-def _by_status(status: int, host: str, what: str) -> HubError:
-    said = {
-        401: (
-            f"{host} denies access to {what} (401): it is private, or does not exist.",
-            "Check the spelling, and HF_TOKEN if it is private.",
-        ),
-        403: (
-            f"{host} denies access to {what} (403).",
-            "Check what your HF_TOKEN gives access to.",
-        ),
-        404: (
-            f"{host} has no {what} (404).",
-            "Check the spelling; a private repository needs HF_TOKEN.",
-        ),
-        416: (
-            f"{host} cannot continue {what} (416): its file is shorter.",
-            "Try again later, or another source or mirror. The partial download is saved.",
-        ),
-    }
-    message, hint = said.get(
-        status, (f"{host} refuses {what} ({status}).", "Check HF_ENDPOINT and the spelling.")
-    )
-    return HubError(message, hint=hint)
-
-
-def no_size(name: str) -> HubError:
-    """Say that a hub does not give a file's length, without which nothing can be checked."""
-    return HubError(f"The hub does not give the size of {name}.", hint="Try another mirror.")
-
-
-def no_model(url: str, *, what: str, because: str) -> HubError:
-    """Say that an answer came which is not the file."""
-    return HubError(
-        f"{host_of(url)} sent {because} in place of {what}.",
-        hint="A login page of the network? Open a browser, then try again. "
-        "The partial download is saved.",
-    )
-
-
-def wrong_length(url: str, *, what: str, promised: int, sent: int) -> HubError:
-    """Say that a hub's figures contradict each other."""
-    return HubError(
-        f"{host_of(url)} promised {promised:,} bytes of {what}, and now says {sent:,}.",
-        hint="Try again later, or another source or mirror. The partial download is saved.",
     )
 
 
@@ -168,26 +131,8 @@ def by_disk(error: OSError, path: Path) -> PullError:
     """Say what the disk refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PullError(f"The disk is full: {path}.", hint=f"Free some space. {KEPT}")
-    if error.errno == errno.EROFS:
-        return PullError(
-            f"Cannot write to the Hugging Face cache: the disk of {error.filename or path} is "
-            "read-only.",
-            hint="Set HF_HOME to a folder on another disk.",
-        )
-    if error.errno in {errno.EACCES, errno.EPERM}:
-        return PullError(
-            f"Cannot write to the Hugging Face cache: no permission for {error.filename or path}.",
-            hint="Set HF_HOME to a folder of your own, or correct its permissions.",
-        )
+    why = (error.strerror or str(error)).lower()
     return PullError(
-        f"Cannot write {path}: {error.strerror or error}.",
-        hint="Check the disk, or set HF_HOME to another one.",
-    )
-
-
-def no_room(missing: int, free: int, into: str) -> PullError:
-    """Say that the disk is too small, before the first byte."""
-    return PullError(
-        f"Not enough disk space: {download(missing)} to download, {download(free)} free on {into}.",
-        hint="Free some space (qwenpick list, qwenpick rm), or set HF_HOME to another disk.",
+        f"Cannot write to the Hugging Face cache: {why} ({error.filename or path}).",
+        hint="Check its permissions and the disk, or set HF_HOME to another folder.",
     )

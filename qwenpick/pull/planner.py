@@ -225,7 +225,9 @@ def _installed_item(name: str, found: local.Found, sha256: str | None) -> Item:
 
 def _remote_item(repo: str, remote: RemoteFile, options: PullOptions) -> Item:
     if not remote.bytes:
-        raise failures.no_size(remote.name)
+        raise PullError(
+            f"The hub does not give the size of {remote.name}.", hint="Try another mirror."
+        )
     done = cache.partial_bytes(repo, remote.etag)
     if fetch.is_complete(repo, remote, options.progress):
         done = remote.bytes

@@ -22,15 +22,12 @@ from qwenpick.pull.sources import http
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from qwenpick.pull.sources.xet import XetAccess
-
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,127}")
 """What a file of the cache may be called: no dot, no slash."""
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 _PAGES = 100
-_HINT = "Check HF_ENDPOINT, and whether a login page of the network answers."
 
 Size = Annotated[int, Meta(ge=0, le=1 << 50)]
 Text = Annotated[str, Meta(max_length=4096)]
@@ -67,7 +64,7 @@ class _Entry(Struct, frozen=True):
     lfs: _Lfs | None = None
 
 
-class _Access(Struct, frozen=True):
+class XetAccess(Struct, frozen=True):
     """Where the chunk store is, and a token to it (hub docs, xet/auth)."""
 
     url: Annotated[str, Meta(pattern=r"\Ahttps?://[!-~]+\Z", max_length=4096)] = field(
@@ -95,20 +92,11 @@ class Hub:
     name = "hf"
 
     def __init__(self) -> None:
-        self._endpoint = hub_env.endpoint()
+        self.endpoint = hub_env.endpoint()
         token = hub_env.token()
+        self.has_token = bool(token)
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._chunked = not hub_env.xet_disabled() and bool(find_spec("hf_xet"))
-
-    @property
-    def endpoint(self) -> str:
-        """Its address."""
-        return self._endpoint
-
-    @property
-    def has_token(self) -> bool:
-        """Whether there is a token to send."""
-        return bool(self._headers)
 
     def whoami(self, *, seconds: float) -> int:
         """Ask whose token ours is, and give the status code of the answer.
@@ -116,7 +104,7 @@ class Hub:
         Raises:
             HubError: No hub answers.
         """
-        url = f"{self._endpoint}/api/whoami-v2"
+        url = f"{self.endpoint}/api/whoami-v2"
         return http.status(url, headers=self._headers, seconds=seconds)
 
     def names(self, repo: str, revision: str) -> tuple[str, ...]:
@@ -129,7 +117,7 @@ class Hub:
         Raises:
             HubError: By its cause.
         """
-        url = f"{self._endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
+        url = f"{self.endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
         answer, _ = http.get(url, _Repository, what=repo, headers=self._headers)
         files = [
             (one.rfilename, one.size, _digest(one.lfs)) for one in answer.siblings or ()
@@ -138,7 +126,7 @@ class Hub:
 
     def _tree(self, repo: str, revision: str) -> list[tuple[str, int | None, str | None]]:
         """List by the tree, for a mirror that describes a repository without its files."""
-        url = f"{self._endpoint}/api/models/{repo}/tree/{quote(revision, safe='')}?recursive=true"
+        url = f"{self.endpoint}/api/models/{repo}/tree/{quote(revision, safe='')}?recursive=true"
         files: list[tuple[str, int | None, str | None]] = []
         for _ in range(_PAGES):
             entries, headers = http.get(url, list[_Entry], what=repo, headers=self._headers)
@@ -151,10 +139,10 @@ class Hub:
             if not http.same_origin(following[1], url):
                 raise HubError(
                     f"{host_of(url)} continues its list of files on another host: refused.",
-                    hint=_HINT,
+                    hint=http.CHECK,
                 )
             url = following[1]
-        raise HubError(f"{host_of(url)} lists the files of {repo} without an end.", hint=_HINT)
+        raise HubError(f"{host_of(url)} lists the files of {repo} without an end.", hint=http.CHECK)
 
     def file(self, repo: str, revision: str, name: str) -> RemoteFile:
         """Describe a file: its commit, its bytes, its sha256."""
@@ -163,7 +151,7 @@ class Hub:
         etag = headers.get("x-linked-etag") or headers.get("etag") or ""
         etag = etag.removeprefix("W/").strip('"')
         if not _ETAG.fullmatch(etag):
-            raise HubError(f"{host_of(url)} gives {name} no usable etag.", hint=_HINT)
+            raise HubError(f"{host_of(url)} gives {name} no usable etag.", hint=http.CHECK)
         moved = headers["status"].startswith("3")
         length = headers.get("x-linked-size") or (None if moved else headers.get("content-length"))
         chunks = headers.get("x-xet-hash", "")
@@ -178,15 +166,13 @@ class Hub:
 
     def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """Give a file's bytes from *offset* on: from the chunk store where it is kept there."""
-        if file.bytes is None:
-            raise failures.no_size(file.name)
         if file.chunks and self._chunked:
             return self._from_chunks(repo, file, file.chunks, offset)
         return http.stream(
             self._url(repo, file.commit, file.name),
             what=file.name,
             headers=self._headers,
-            span=(offset, file.bytes),
+            span=(offset, file.bytes or 0),
         )
 
     def _from_chunks(self, repo: str, file: RemoteFile, name: str, offset: int) -> Iterator[bytes]:
@@ -210,14 +196,11 @@ class Hub:
             ) from None
 
     def _access(self, repo: str, commit: str) -> XetAccess:
-        from qwenpick.pull.sources.xet import XetAccess
-
-        url = f"{self._endpoint}/api/models/{repo}/xet-read-token/{commit}"
-        answer, _ = http.get(url, _Access, what=repo, headers=self._headers)
-        return XetAccess(endpoint=answer.url, token=answer.token, expires=answer.expires)
+        url = f"{self.endpoint}/api/models/{repo}/xet-read-token/{commit}"
+        return http.get(url, XetAccess, what=repo, headers=self._headers)[0]
 
     def _url(self, repo: str, revision: str, name: str) -> str:
-        return f"{self._endpoint}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}"
+        return f"{self.endpoint}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}"
 
 
 def _digest(lfs: _Lfs | None) -> str | None:
@@ -234,4 +217,4 @@ def _commit(named: str | None, url: str) -> str:
     """
     if named and _COMMIT.fullmatch(named):
         return named
-    raise HubError(f"{host_of(url)} names no commit of 40 hexadecimal digits.", hint=_HINT)
+    raise HubError(f"{host_of(url)} names no commit of 40 hexadecimal digits.", hint=http.CHECK)

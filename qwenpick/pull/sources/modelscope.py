@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 from msgspec import Meta, Struct, field
 
 from qwenpick import hub_env
-from qwenpick.pull import failures
 from qwenpick.pull.failures import HubError, host_of
 from qwenpick.pull.plan import RemoteFile
 from qwenpick.pull.sources import http
@@ -80,14 +79,12 @@ class ModelScope:
 
     def open(self, repo: str, file: RemoteFile, offset: int) -> Iterator[bytes]:
         """Give a file's bytes from *offset* on."""
-        if file.bytes is None:
-            raise failures.no_size(file.name)
         query = urlencode({"Revision": file.commit, "FilePath": file.name})
         return http.stream(
             f"{self._endpoint}/api/v1/models/{repo}/repo?{query}",
             what=file.name,
             headers={},
-            span=(offset, file.bytes),
+            span=(offset, file.bytes or 0),
         )
 
     def _files(self, repo: str, revision: str) -> dict[str, _Entry]:

@@ -6,21 +6,13 @@ goes along. Of an address, only the host is repeated in a message: the rest may 
 
 from __future__ import annotations
 
-import time
-from urllib.parse import urljoin, urlsplit
-
-import httpx2
-
-from qwenpick import hub_env
 from qwenpick.errors import PullError, UsageError
-from qwenpick.pull.failures import host_of
+from qwenpick.pull.failures import HubError, host_of
 from qwenpick.pull.sources import http
 from qwenpick.units import download
 
 _HINT = "Check the address in a browser, or download it yourself and name the file."
-_SECONDS = 30.0
-_REDIRECTS = 5
-_WHOLE_SECONDS = 300.0
+_SECONDS = 300.0
 
 
 def fetch(url: str, *, largest: int) -> bytes:
@@ -30,56 +22,16 @@ def fetch(url: str, *, largest: int) -> bytes:
         UsageError: It is not an address, or there is more at it.
         PullError: It cannot be downloaded.
     """
-    host = _host(url)
-    if hub_env.offline():
-        raise PullError(
-            f"HF_HUB_OFFLINE is set, so {host} is not asked.",
-            hint="Unset HF_HUB_OFFLINE, or name a file.",
+    if not http.is_address(url):
+        raise UsageError("That is not a web address.", hint=_HINT)
+    what = "image at this address"
+    try:
+        answer = http.fetch(url, what=what, headers={}, limit=largest, seconds=_SECONDS)
+    except HubError as error:
+        raise PullError(error.message, hint=_HINT) from None
+    if not answer:
+        raise UsageError(
+            f"The file at {host_of(url)} is larger than {download(largest)}.",
+            hint="An image is a jpeg, png, webp or gif.",
         )
-    try:
-        for _ in range(_REDIRECTS):
-            with http.client().stream("GET", url, timeout=_SECONDS) as answer:
-                if not answer.is_redirect:
-                    return _body(answer, host, largest)
-                url = urljoin(url, answer.headers.get("location", ""))
-                if urlsplit(url).hostname != urlsplit(str(answer.request.url)).hostname:
-                    raise PullError(
-                        f"{host} redirects to another host, which is not asked.", hint=_HINT
-                    )
-    except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, ValueError):
-        raise _not_an_address() from None
-    except httpx2.HTTPError as error:
-        message = http.cause(error, url, what="this image").message
-        raise PullError(message, hint=_HINT) from None
-    raise PullError(f"{host} redirects in a circle.", hint=_HINT)
-
-
-def _body(answer: httpx2.Response, host: str, largest: int) -> bytes:
-    """Read an answer up to its bounds in bytes and seconds."""
-    if answer.is_error:
-        raise PullError(f"{host} answers {answer.status_code} for this image.", hint=_HINT)
-    data, deadline = bytearray(), time.monotonic() + _WHOLE_SECONDS
-    for chunk in answer.iter_bytes():
-        data += chunk
-        if len(data) > largest:
-            raise UsageError(
-                f"The file at {host} is larger than {download(largest)}.",
-                hint="An image is a jpeg, png, webp or gif.",
-            )
-        if time.monotonic() > deadline:
-            raise PullError(f"{host} sends this image too slowly.", hint=_HINT)
-    return bytes(data)
-
-
-def _host(url: str) -> str:
-    try:
-        named = urlsplit(url).hostname
-    except ValueError:
-        named = None
-    if not named:
-        raise _not_an_address()
-    return host_of(url)
-
-
-def _not_an_address() -> UsageError:
-    return UsageError("That is not a web address.", hint=_HINT)
+    return answer[0]

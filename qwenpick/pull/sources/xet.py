@@ -14,7 +14,6 @@ from concurrent.futures import TimeoutError as WaitedTooLong
 from typing import TYPE_CHECKING
 
 import hf_xet
-from msgspec import Struct
 
 from qwenpick.pull.failures import HubError
 from qwenpick.pull.sources.http import CONNECT_SECONDS, stall_seconds
@@ -24,19 +23,12 @@ if TYPE_CHECKING:
 
     from hf_xet import XetDownloadStreamGroup as Group
 
+    from qwenpick.pull.sources.hub import XetAccess
+
 _SMALLEST, _LARGEST = 1 << 19, 1 << 24
 _SHARE = 0.2
 """What is under way is at most this part of what has come, or one small window."""
 _AHEAD = 3
-
-
-class XetAccess(Struct, frozen=True, kw_only=True):
-    """Where the store is, and a token that opens it for a while."""
-
-    endpoint: str
-    token: str
-    expires: int
-    """Seconds since 1970."""
 
 
 def stream(access: XetAccess, name: str, span: tuple[int, int]) -> Iterator[bytes]:
@@ -55,7 +47,7 @@ def stream(access: XetAccess, name: str, span: tuple[int, int]) -> Iterator[byte
     try:
         session = hf_xet.XetSession(_config())
         group = session.new_download_stream_group(
-            endpoint=access.endpoint, token=access.token, token_expiry_unix_secs=access.expires
+            endpoint=access.url, token=access.token, token_expiry_unix_secs=access.expires
         )
         yield from _in_order(pool, group, hf_xet.XetFileInfo(name, span[1]), span)
     except (OSError, RuntimeError, ValueError, WaitedTooLong):
