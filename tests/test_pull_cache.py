@@ -125,7 +125,7 @@ def test_odd_things_in_the_cache_are_passed_over() -> None:
     assert [file.path for file in inventory.installed(load())] == [good]
     assert inventory.leftovers() == ()
     assert cache.commit_of("o/b", "main") == "main"
-    assert local.of_hub(HubFile(repo="o/b", quant="Q4_K_M")) is None
+    assert local.find(HubFile(repo="o/b", quant="Q4_K_M"), load()) is None
 
 
 def test_a_branch_and_a_partial_file_that_are_links_do_not_write_through(tmp_path: Path) -> None:
@@ -200,13 +200,11 @@ def test_hashing_a_large_file_before_its_first_use_is_shown(
     folder.mkdir()
     (folder / "x.gguf").write_bytes(DATA)
     monkeypatch.setenv("QWENPICK_MODELS", str(folder))
-    wanted = local.Wanted(
-        name="x.gguf", repo="o/a", revision="main", bytes=len(DATA),
-        sha256=hashlib.sha256(DATA).hexdigest(),
-    )  # fmt: skip
+    sha256 = hashlib.sha256(DATA).hexdigest()
+    wanted = RemoteFile(name="x.gguf", commit="main", etag=sha256, bytes=len(DATA), sha256=sha256)
     first, second = Seen(), Seen()
-    assert local.copy_of(wanted, first)
-    assert local.copy_of(wanted, second)
+    assert local.copy_of("o/a", wanted, first)
+    assert local.copy_of("o/a", wanted, second)
     assert len(first.lines) == 1
     assert first.last == (len(DATA), len(DATA))
     assert second.lines == []
@@ -226,7 +224,7 @@ def test_a_thousand_files_are_verified_in_seconds() -> None:
     for number in range(1_000):
         install("o/a", f"x{number}-Q4_K_M.gguf", DATA + number.to_bytes(2, "big"))
     start = time.monotonic()
-    checks = inventory.check(inventory.installed(load()), Seen())
+    checks = inventory.check(inventory.installed(load()), load(), Seen())
     assert {check.state for check in checks} == {"good"}
     assert digests.cached_sha256(checks[0].path) == checks[0].sha256
     assert time.monotonic() - start < 20

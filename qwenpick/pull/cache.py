@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwenpick import files
@@ -24,6 +23,7 @@ from qwenpick.hub_env import cache_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PARTIAL = ".incomplete"
 QUARANTINE = "set-aside"
@@ -58,16 +58,22 @@ def partial(repo: str, etag: str) -> Path:
 
 def partial_bytes(repo: str, etag: str) -> int:
     """Count the bytes that an earlier download left."""
+    path = partial(repo, etag)
+    return 0 if path.is_symlink() else size_of(path) or 0
+
+
+def size_of(path: Path) -> int | None:
+    """Give the bytes of a regular file; None of anything else, and of what cannot be seen."""
     try:
-        facts = partial(repo, etag).lstat()
-    except OSError:
-        return 0
-    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
+        facts = path.stat()
+    except (OSError, ValueError):
+        return None
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
 
 
 def lock(repo: str, etag: str) -> Path:
-    """Give the lock that the hub's own tools hold while they fetch the same bytes."""
-    return cache_root() / ".locks" / folder(repo).name / (etag + ".lock")
+    """Give what to lock as the hub's own tools do while they fetch the same bytes."""
+    return cache_root() / ".locks" / folder(repo).name / etag
 
 
 def snapshot(repo: str, commit: str, name: str) -> Path:
@@ -127,9 +133,7 @@ def names(repo: str, revision: str) -> tuple[str, ...]:
 def installed_files() -> Iterator[Path]:
     """Go over every .gguf of the cache, each blob once, in the order of their names."""
     seen = set()
-    for repo in _entries(cache_root()):
-        if not repo.name.startswith("models--"):
-            continue
+    for repo in _entries(cache_root(), "models--"):
         for commit in _entries(repo / "snapshots"):
             for path in _ggufs(commit):
                 facts = path.stat()
@@ -138,34 +142,28 @@ def installed_files() -> Iterator[Path]:
                     yield path
 
 
-def _entries(place: Path) -> list[Path]:
-    """List a folder, by name; one that cannot be read is empty."""
+def _entries(place: Path, beginning: str = "") -> list[Path]:
+    """List what is in a folder, by name; one that cannot be read is empty."""
     try:
-        return [Path(entry.path) for entry in sorted(os.scandir(place), key=lambda one: one.name)]
+        return [path for path in sorted(place.iterdir()) if path.name.startswith(beginning)]
     except OSError:
         return []
 
 
 def _ggufs(place: Path) -> Iterator[Path]:
     """Walk a snapshot for regular .gguf files; folders that are links are left out."""
-    for path in _entries(place):
-        try:
-            mode = path.lstat().st_mode
-            if stat.S_ISDIR(mode):
-                yield from _ggufs(path)
-            elif path.name.casefold().endswith(".gguf") and stat.S_ISREG(path.stat().st_mode):
-                yield path
-        except OSError:
-            continue
+    for path in _all_files(place):
+        if path.name.casefold().endswith(".gguf") and size_of(path) is not None:
+            yield path
 
 
 def leftovers() -> Iterator[Path]:
     """Go over what downloads left: partial files, and wrong ones that were moved away."""
     for repo in _entries(cache_root()):
         for path in _entries(repo / "blobs"):
-            if path.name.endswith(PARTIAL) and _is_regular(path):
+            if path.name.endswith(PARTIAL) and size_of(path) is not None:
                 yield path
-        yield from (path for path in _entries(repo / QUARANTINE) if _is_regular(path))
+        yield from (path for path in _entries(repo / QUARANTINE) if size_of(path) is not None)
 
 
 def belonging(targets: list[Path]) -> list[Path]:
@@ -224,15 +222,5 @@ def _all_files(place: Path) -> list[Path]:
     """List what is not a folder below a folder, links themselves; links are not followed."""
     found = []
     for path in _entries(place):
-        if path.is_symlink() or not path.is_dir():
-            found.append(path)
-        else:
-            found += _all_files(path)
+        found += _all_files(path) if path.is_dir() and not path.is_symlink() else [path]
     return found
-
-
-def _is_regular(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.lstat().st_mode)
-    except OSError:
-        return False

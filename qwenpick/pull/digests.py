@@ -70,16 +70,7 @@ def remember(digests: Mapping[Path, str]) -> None:
         for path, sha256 in digests.items():
             size, changed = _state(path)
             proofs[_key(path)] = Proof(bytes=size, changed=changed, sha256=sha256)
-        _write(proofs)
-
-
-def forget(path: Path) -> None:
-    """Forget what is remembered of a file."""
-    if _key(path) in _proofs():
-        with contextlib.suppress(OSError), files.locked(_place()):
-            proofs = _proofs()
-            proofs.pop(_key(path), None)
-            _write(proofs)
+        files.write(_place(), msgspec.json.format(msgspec.json.encode(proofs), indent=1))
 
 
 def sha256(path: Path, progress: Progress | None = None) -> str:
@@ -119,7 +110,3 @@ def _proofs() -> dict[str, Proof]:
     with contextlib.suppress(UsageError):
         return files.document(_place(), dict[str, Proof], what="the checksums")
     return {}
-
-
-def _write(proofs: dict[str, Proof]) -> None:
-    files.write(_place(), msgspec.json.format(msgspec.json.encode(proofs), indent=1))

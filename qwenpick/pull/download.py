@@ -40,33 +40,24 @@ def download(plan: Plan, progress: Progress) -> Pulled:
             f"Not enough disk space: {needed} to download, {free} free on {plan.into}.",
             hint="Free some space (qwenpick list, qwenpick rm), or set HF_HOME to another disk.",
         )
-    if plan.missing:
-        _write_ref(plan)
     paths, fetched = [], 0
-    for item in plan.items:
-        path, more = _download_item(plan, item, progress)
-        paths.append(path)
-        fetched += more
-    first = plan.items[0]
-    return Pulled(
-        path=paths[0],
-        bytes=sum(path.stat().st_size for path in paths[: _own(plan)]),
-        fetched=fetched,
-        sha256=digests.sha256(paths[0], progress),
-        source=first.source,
-    )
-
-
-def _write_ref(plan: Plan) -> None:
     try:
-        cache.write_ref(plan.repo, plan.branch or plan.revision, plan.revision)
+        if plan.missing:
+            cache.write_ref(plan.repo, plan.branch or plan.revision, plan.revision)
+        for item in plan.items:
+            path, more = _download_item(plan, item, progress)
+            paths.append(path)
+            fetched += more
     except OSError as error:
         raise failures.by_disk(error, cache.folder(plan.repo)) from None
-
-
-def _own(plan: Plan) -> int:
-    """Count the items that are the model itself, and not its projector."""
-    return sum(not is_projector(item.name) for item in plan.items)
+    own = sum(not is_projector(item.name) for item in plan.items)
+    return Pulled(
+        path=paths[0],
+        bytes=sum(path.stat().st_size for path in paths[:own]),
+        fetched=fetched,
+        sha256=digests.sha256(paths[0], progress),
+        source=plan.items[0].source,
+    )
 
 
 def _download_item(plan: Plan, item: Item, progress: Progress) -> tuple[Path, int]:
@@ -84,13 +75,10 @@ def _download_item(plan: Plan, item: Item, progress: Progress) -> tuple[Path, in
             f"{item.name} is complete, but not what was asked for: {trouble}",
             hint=f"It was moved to {aside}. Choose another file, or tell its author.",
         )
-    try:
-        path = cache.link_snapshot(
-            plan.repo, commit=plan.revision, name=item.name, etag=remote.etag
-        )
-    except OSError as error:
-        raise failures.by_disk(error, cache.folder(plan.repo)) from None
-    return path, fetched
+    return (
+        cache.link_snapshot(plan.repo, commit=plan.revision, name=item.name, etag=remote.etag),
+        fetched,
+    )
 
 
 def _trouble(path: Path, item: Item, plan: Plan, progress: Progress) -> str:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from qwenpick import files
 from qwenpick.errors import PullError
-from qwenpick.pull import cache, digests, failures
-from qwenpick.pull.failures import HubError
-from qwenpick.pull.local import size_of
+from qwenpick.pull import cache, digests
+from qwenpick.pull.failures import ELSEWHERE, KEPT, MANY, HubError
 from qwenpick.pull.retry import Backoff
 
 if TYPE_CHECKING:
@@ -61,23 +61,25 @@ def fetch(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> 
     """Download a file's bytes to their place in the hub cache, and give how many those were.
 
     Raises:
-        PullError: The connection, the disk, or bytes that are not what they should be. What was
-            downloaded stays for the next try, unless the whole of it is wrong.
+        PullError: The connection failed, or the bytes are wrong. What was downloaded stays for the
+            next try, unless the whole of it is wrong.
+        OSError: The disk failed.
     """
     blob = cache.blob(repo, remote.etag)
-    try:
-        with _only_one(repo, remote, progress):
-            if is_complete(repo, remote, progress):
-                return 0
-            if os.path.lexists(blob):
-                sha256 = digests.sha256(blob, progress) if size_of(blob) is not None else "no-file"
-                aside = quarantine(repo, blob, remote.name, sha256)
-                progress.status(f"The installed {remote.name} has wrong bytes: moved to {aside}.")
-            return _fetched(repo, remote, source, progress)
-    except HubError:
-        raise
-    except OSError as error:
-        raise failures.by_disk(error, blob.parent) from None
+    with files.locked(
+        cache.lock(repo, remote.etag),
+        waiting=lambda: progress.status(
+            f"Another process is downloading {remote.name}: waiting for it."
+        ),
+    ):
+        if is_complete(repo, remote, progress):
+            return 0
+        if os.path.lexists(blob):
+            whole = cache.size_of(blob) is not None
+            sha256 = digests.sha256(blob, progress) if whole else "no-file"
+            aside = quarantine(repo, blob, remote.name, sha256)
+            progress.status(f"The installed {remote.name} has wrong bytes: moved to {aside}.")
+        return _fetched(repo, remote, source, progress)
 
 
 def _fetched(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> int:
@@ -105,7 +107,7 @@ def _fetched(repo: str, remote: RemoteFile, source: Source, progress: Progress) 
 def is_complete(repo: str, remote: RemoteFile, progress: Progress | None = None) -> bool:
     """Tell whether a file's bytes are in the hub cache, complete and right."""
     blob = cache.blob(repo, remote.etag)
-    if size_of(blob) != remote.bytes:
+    if cache.size_of(blob) != remote.bytes:
         return False
     return remote.sha256 is None or digests.sha256(blob, progress) == remote.sha256
 
@@ -129,7 +131,12 @@ def _fill(repo: str, remote: RemoteFile, source: Source, progress: Progress) -> 
             before = partial.done
             try:
                 _drain(repo, remote, source, progress, partial)
-                failure = _cut(remote, partial.done, total)
+                failure = HubError(
+                    f"The connection ended {total - partial.done:,} bytes before the end of "
+                    f"{remote.name}.",
+                    hint=KEPT,
+                    retries=MANY,
+                )
             except HubError as error:
                 failure = error
             if partial.done > before:
@@ -150,7 +157,7 @@ def _drain(
         if partial.done + len(chunk) > total:
             raise HubError(
                 f"More bytes came than the {total:,} that {remote.name} has.",
-                hint="Try again later, or another source or mirror. The partial download is saved.",
+                hint=ELSEWHERE,
             )
         partial.write(chunk)
         progress.progress(remote.name, partial.done, total)
@@ -163,25 +170,3 @@ def _check_magic(chunk: bytes, name: str) -> None:
             f"What came in place of {name} is not a GGUF file: it starts with {start}.",
             hint="A login page of the network, or a mirror that is broken? Try another one.",
         )
-
-
-def _cut(remote: RemoteFile, done: int, total: int) -> HubError:
-    return HubError(
-        f"The connection ended {total - done:,} bytes before the end of {remote.name}.",
-        hint=failures.KEPT,
-        retries=failures.MANY,
-    )
-
-
-def _only_one(repo: str, remote: RemoteFile, progress: Progress):  # type: ignore[no-untyped-def]  # noqa: ANN202 - filelock's own
-    """Hold the lock of a blob; where somebody else does, say so and wait."""
-    from filelock import FileLock, Timeout
-
-    path = cache.lock(repo, remote.etag)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        progress.status(f"Another process is downloading {remote.name}: waiting for it.")
-        return lock.acquire()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - msgspec reads it
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -16,13 +16,11 @@ from qwenpick.pull.names import first_part, is_projector, is_split, parts_of, qu
 from qwenpick.pull.reference import Demo, HubFile, LocalFile, Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from qwenpick.catalog.model import Catalog
     from qwenpick.pull.plan import Progress
     from qwenpick.pull.reference import Reference
 
-State = Literal["good", "wrong", "unknown"]
+State = Literal["good", "wrong", "unknown", "unreadable"]
 
 
 class InstalledFile(Struct, frozen=True, kw_only=True):
@@ -35,22 +33,39 @@ class InstalledFile(Struct, frozen=True, kw_only=True):
     source: str
     last_used: str
     """UTC, ISO 8601."""
-    model: str
-    """The MODEL that names it on the command line."""
-    title: str
-    expected: str | None
-    """The sha256 that it should have, None where nobody says."""
-    beside: bool
-    """A projector, which lies beside a model and runs with it."""
-    parts: tuple[Path, ...] = ()
-    """The further files of a split model."""
+
+    @property
+    def model(self) -> str:
+        """The MODEL that names it on the command line."""
+        if self.size:
+            return f"{self.size}:{self.quant}"
+        if repo := cache.repo_of(self.path):
+            name = self.path.name
+            return f"{repo}:{self.quant}" if self.quant and not self.beside else f"{repo}/{name}"
+        return str(self.path)
+
+    @property
+    def title(self) -> str:
+        """What it is: `Qwen3.5-4B Q4_K_M`, or its file's name."""
+        return f"Qwen3.5-{self.size.upper()} {self.quant}" if self.size else self.path.name
+
+    @property
+    def beside(self) -> bool:
+        """Whether it is a projector, which lies beside a model and runs with it."""
+        return is_projector(self.path.name)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file itself, and the further ones of a split model."""
+        return _parts(self.path)
 
 
 class Check(Struct, frozen=True, kw_only=True):
     """A file's sha256 against what it should be."""
 
     path: Path
-    sha256: str
+    sha256: str | None
+    """None of a file that cannot be read."""
     expected: str | None
     state: State
     model: str
@@ -64,8 +79,12 @@ def installed(catalog: Catalog) -> tuple[InstalledFile, ...]:
         if path.resolve() not in seen and local.known(path, catalog):
             seen.add(path.resolve())
             found[path] = source
-    listed = (_listed(path, source, found, catalog) for path, source in found.items())
-    return tuple(file for file in listed if file)
+    listed = []
+    for path, source in found.items():
+        first = path.with_name(first_part(path.name))
+        if (first == path or first not in found) and cache.size_of(path) is not None:
+            listed.append(_listed(path, source, catalog))
+    return tuple(listed)
 
 
 def leftovers() -> tuple[Path, ...]:
@@ -84,8 +103,7 @@ def chosen(reference: Reference | None, catalog: Catalog) -> tuple[InstalledFile
         return files
     if isinstance(reference, LocalFile):
         same = [file for file in files if file.path.resolve() == reference.path.resolve()]
-        alone = _listed(reference.path, "file", {}, catalog)
-        return tuple(same) or ((alone,) if alone else ())
+        return tuple(same) or (_listed(reference.path, "file", catalog),)
     if isinstance(reference, Demo):
         raise UsageError("The demo model belongs to its package.", hint="See: pip check")
     found = tuple(file for file in files if _is(file, reference))
@@ -98,88 +116,54 @@ def chosen(reference: Reference | None, catalog: Catalog) -> tuple[InstalledFile
     return found
 
 
-def check(files: tuple[InstalledFile, ...], progress: Progress) -> tuple[Check, ...]:
-    """Read files from beginning to end, and compare their sha256.
-
-    Raises:
-        PullError: One cannot be read.
-    """
+def check(
+    files: tuple[InstalledFile, ...], catalog: Catalog, progress: Progress
+) -> tuple[Check, ...]:
+    """Read files from beginning to end, and compare their sha256."""
     checks: list[Check] = []
     try:
         for file in files:
-            checks += _checks(file, progress)
+            checks += (_check(path, file.model, catalog, progress) for path in file.paths)
     finally:  # what was read before an interruption counts, too
-        digests.remember({check.path: check.sha256 for check in checks})
+        digests.remember({check.path: check.sha256 for check in checks if check.sha256})
     return tuple(checks)
 
 
-def _checks(file: InstalledFile, progress: Progress) -> Iterator[Check]:
-    for path in (file.path, *file.parts):
-        try:
-            sha256 = digests.hash_file(path, progress)
-        except OSError as error:
-            raise PullError(
-                f"Cannot read {path}: {error.strerror}.", hint="Check its rights, and the disk."
-            ) from None
-        expected = file.expected if path == file.path else _digest_in_name(path)
-        state: State = "wrong" if expected else "unknown"
-        yield Check(
-            path=path,
-            sha256=sha256,
-            expected=expected,
-            state="good" if sha256 == expected else state,
-            model=file.model,
-        )
-
-
-def _listed(
-    path: Path, source: str, found: dict[Path, str], catalog: Catalog
-) -> InstalledFile | None:
-    """Describe a file; None of a part of a split model, and of one that is gone by now."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    parts = _parts(path, found)
-    if path in parts:
-        return None
+def _check(path: Path, model: str, catalog: Catalog, progress: Progress) -> Check:
     known = local.known(path, catalog)
-    repo, beside = cache.repo_of(path), is_projector(path.name)
-    quant = known[1].quant if known else quant_of(path.name)
-    if known:
-        model = f"{known[0]}:{quant}"
-    elif repo:
-        model = f"{repo}:{quant}" if quant and not beside else f"{repo}/{path.name}"
-    else:
-        model = str(path)
+    expected = _digest_in_name(path) or (known[1].sha256 if known else None)
+    state: State = "wrong" if expected else "unknown"
+    sha256 = None
+    try:
+        sha256 = digests.hash_file(path, progress)
+        state = "good" if sha256 == expected else state
+    except OSError:
+        state = "unreadable"
+    return Check(path=path, sha256=sha256, expected=expected, state=state, model=model)
+
+
+def _listed(path: Path, source: str, catalog: Catalog) -> InstalledFile:
+    facts, known = path.stat(), local.known(path, catalog)
     used = datetime.fromtimestamp(max(facts.st_atime, facts.st_mtime, 0), tz=UTC)
     return InstalledFile(
         path=path,
         size=known[0] if known else None,
-        quant=quant,
-        bytes=facts.st_size + sum(local.size_of(part) or 0 for part in parts),
+        quant=known[1].quant if known else quant_of(path.name),
+        bytes=sum(cache.size_of(part) or 0 for part in _parts(path)),
         source=source,
         last_used=used.isoformat(timespec="seconds"),
-        model=model,
-        title=f"Qwen3.5-{known[0].upper()} {quant}" if known else path.name,
-        expected=_digest_in_name(path) or (known[1].sha256 if known else None),
-        beside=beside,
-        parts=parts,
     )
 
 
-def _parts(path: Path, found: dict[Path, str]) -> tuple[Path, ...]:
-    """List the further parts of a split model; of such a part itself, itself."""
+def _parts(path: Path) -> tuple[Path, ...]:
+    """List the files of a model whose first one is given; without all parts, that one alone."""
     if not is_split(path.name):
-        return ()
-    first = path.with_name(first_part(path.name))
-    if first != path:
-        return (path,) if first in found else ()
+        return (path,)
     try:
-        names = parts_of(path.name, [other.name for other in local.gguf_files(path.parent)])
-    except PullError:  # not all are installed
-        return ()
-    return tuple(path.with_name(name) for name in names[1:])
+        names = parts_of(path.name, [other.name for other in path.parent.iterdir()])
+    except (OSError, PullError):
+        return (path,)
+    return tuple(path.with_name(name) for name in names)
 
 
 def _digest_in_name(path: Path) -> str | None:
@@ -210,7 +194,7 @@ def _name(reference: Size | HubFile) -> str:
 class Removal(Struct, frozen=True, kw_only=True):
     """What a removal takes away, all inside the hub cache."""
 
-    paths: tuple[str, ...]
+    paths: tuple[Path, ...]
     """Links first, then the bytes."""
     bytes: int
 
@@ -229,10 +213,11 @@ def removal(reference: Reference, catalog: Catalog) -> Removal:
             f"{where} not in the Hugging Face cache.",
             hint="Remove it with the tool that it belongs to.",
         )
-    if len(ours) > 1 and not _names_one(reference):
+    whole_repo = isinstance(reference, (Size, HubFile)) and reference.quant is None
+    if len(ours) > 1 and whole_repo:
         names = ", ".join(file.model for file in ours)
         raise UsageError(f"That names more than one file: {names}.", hint="Name one of them.")
-    targets = [path for file in ours for path in (file.path, *file.parts)]
+    targets = [path for file in ours for path in file.paths]
     paths = cache.belonging(targets)
     if not paths:
         raise UsageError(
@@ -241,7 +226,7 @@ def removal(reference: Reference, catalog: Catalog) -> Removal:
         )
     sizes = [path.lstat().st_size for path in paths if not path.is_symlink()]
     sizes += [path.stat().st_size for path in paths if _is_shared_blob(path) and path.exists()]
-    return Removal(paths=tuple(str(path) for path in paths), bytes=sum(sizes))
+    return Removal(paths=tuple(paths), bytes=sum(sizes))
 
 
 def remove(plan: Removal) -> None:
@@ -250,11 +235,9 @@ def remove(plan: Removal) -> None:
     Raises:
         PullError: The disk refuses it.
     """
-    paths = [Path(path) for path in plan.paths]
-    _remove_shared([path for path in paths if _is_shared_blob(path)])
-    for path in paths:
+    _remove_shared([path for path in plan.paths if _is_shared_blob(path)])
+    for path in plan.paths:
         try:
-            digests.forget(path)
             cache.remove(path)
         except OSError as error:
             raise failures.by_disk(error, path) from None
@@ -281,8 +264,3 @@ def _remove_shared(blobs: list[Path]) -> None:
         snapshots=none,
         cache_dir=hub_env.cache_root(),
     ).execute()
-
-
-def _names_one(reference: Reference) -> bool:
-    """Tell whether a reference names one model, whose several files are parts of it."""
-    return not isinstance(reference, (Size, HubFile)) or reference.quant is not None

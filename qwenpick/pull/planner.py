@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from qwenpick.pull.plan import Progress, RemoteFile, Source
     from qwenpick.pull.reference import Reference
 
-SOURCES = ("hf", "modelscope")
 _BRANCHES = {"hf": "main", "modelscope": "master"}
 """What a repository's newest files stand under."""
 
@@ -34,16 +33,6 @@ class PullOptions(Struct, frozen=True, kw_only=True):
     vision: bool = False
     dry_run: bool = False
     """The catalogue's data is enough where no hub can be asked."""
-
-
-def check_source(name: str) -> None:
-    """Check a source's name.
-
-    Raises:
-        UsageError: There is no such source.
-    """
-    if name not in SOURCES:
-        raise UsageError(f"Unknown source {name!r}.", hint=f"Sources: {', '.join(SOURCES)}.")
 
 
 def source_of(name: str) -> Source:
@@ -71,7 +60,7 @@ def make_plan(reference: Reference, catalog: Catalog, options: PullOptions) -> P
     if isinstance(reference, Size):
         return _plan_size(reference, catalog, options)
     if isinstance(reference, HubFile):
-        return _plan_hub_file(reference, options)
+        return _plan_hub_file(reference, catalog, options)
     found = local.find(reference, catalog, options.progress)
     if not found:
         raise UsageError(
@@ -93,12 +82,12 @@ def _plan_size(reference: Size, catalog: Catalog, options: PullOptions) -> Plan:
             raise UsageError(f"{model.name} has no vision projector.", hint="Leave out --vision.")
         wanted.append(model.projector)
     try:
-        items = tuple(_item_of(part, model, options) for part in wanted)
+        items = tuple(_part(part, model, options) for part in wanted)
     except HubError as error:
         if not (options.dry_run and error.unreachable):
             raise
         options.progress.status(f"{error.message} Showing the built-in catalogue's data instead.")
-        items = tuple(_by_table(part, model, options) for part in wanted)
+        items = tuple(_part(part, model, options, ask=False) for part in wanted)
     revision = model.revision
     for item in items:
         if item.remote and (options.source == "hf" or not _agrees(item, model)):
@@ -119,34 +108,27 @@ def _agrees(item: Item, model: Model) -> bool:
     return file is not None and file.sha256 is not None and file.sha256 == item.sha256
 
 
-def _item_of(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
-    """Plan one file of the catalogue: a copy that is here, else what a hub offers."""
-    wanted = local.wanted(part, model)
-    if copy := local.copy_of(wanted, options.progress):
+def _part(
+    part: WeightsFile | Projector, model: Model, options: PullOptions, *, ask: bool = True
+) -> Item:
+    """Plan one file of the catalogue: a copy that is here, else what a hub or the table offers."""
+    listed = local.listed(part, model)
+    if copy := local.copy_of(model.repo, listed, options.progress):
         return _installed_item(part.name, copy, part.sha256)
+    if not ask:
+        partial = cache.partial_bytes(model.repo, listed.etag) if listed.etag else 0
+        return Item(
+            name=part.name,
+            bytes=part.bytes,
+            sha256=part.sha256,
+            source=options.source,
+            partial=partial,
+        )
     remote = _offered(part, model, options)
-    remote = replace(
-        remote, sha256=part.sha256 or remote.sha256, bytes=remote.bytes or wanted.bytes
-    )
-    if not remote.sha256:
+    sha256, size = part.sha256 or remote.sha256, remote.bytes or listed.bytes
+    if not sha256:
         options.progress.status(f"No sha256 of {part.name} is known: its bytes cannot be checked.")
-    wanted = replace(wanted, bytes=remote.bytes, sha256=remote.sha256)
-    if copy := local.copy_of(wanted, options.progress):
-        return _installed_item(part.name, copy, remote.sha256)
-    return _remote_item(model.repo, remote, options)
-
-
-def _by_table(part: WeightsFile | Projector, model: Model, options: PullOptions) -> Item:
-    """Plan one file of the catalogue without a hub: an installed copy, else what it would be."""
-    if copy := local.copy_of(local.wanted(part, model), options.progress):
-        return _installed_item(part.name, copy, part.sha256)
-    return Item(
-        name=part.name,
-        bytes=part.bytes,
-        sha256=part.sha256,
-        source=options.source,
-        partial=cache.partial_bytes(model.repo, part.sha256) if part.sha256 else 0,
-    )
+    return _item(model.repo, replace(remote, sha256=sha256, bytes=size), options)
 
 
 def _offered(part: WeightsFile | Projector, model: Model, options: PullOptions) -> RemoteFile:
@@ -166,7 +148,7 @@ def _offered(part: WeightsFile | Projector, model: Model, options: PullOptions) 
     return remote
 
 
-def _plan_hub_file(reference: HubFile, options: PullOptions) -> Plan:
+def _plan_hub_file(reference: HubFile, catalog: Catalog, options: PullOptions) -> Plan:
     hub, progress = source_of(options.source), options.progress
     branch = _BRANCHES[options.source]
     repo = reference.repo
@@ -175,9 +157,10 @@ def _plan_hub_file(reference: HubFile, options: PullOptions) -> Plan:
         items = []
         for name in wanted:
             remote = with_retries(lambda name=name: hub.file(repo, branch, name), progress)  # type: ignore[misc]
-            items.append(_hub_item(repo, remote, options))
+            items.append(_item(repo, remote, options))
     except HubError as error:
-        found = local.of_hub(reference) if error.unreachable and not options.vision else None
+        offline = error.unreachable and not options.vision
+        found = local.find(reference, catalog) if offline else None
         if not found:
             raise
         progress.status(f"{error.message} Using the installed copy.")
@@ -200,34 +183,19 @@ def _wanted(reference: HubFile, hub: Source, branch: str, options: PullOptions) 
     return (*wanted, names.projector(listed, reference.repo, wanted[0]))
 
 
-def _hub_item(repo: str, remote: RemoteFile, options: PullOptions) -> Item:
-    wanted = local.Wanted(
-        name=remote.name,
-        repo=repo,
-        revision=remote.commit,
-        bytes=remote.bytes,
-        sha256=remote.sha256,
-    )
-    if remote.bytes and (copy := local.copy_of(wanted, options.progress)):
-        return _installed_item(remote.name, copy, remote.sha256)
-    return _remote_item(repo, remote, options)
-
-
 def _installed_item(name: str, found: local.Found, sha256: str | None) -> Item:
-    return Item(
-        name=name,
-        bytes=local.size_of(found.path) or 0,
-        sha256=sha256,
-        path=str(found.path),
-        source=found.source,
-    )
+    size = cache.size_of(found.path) or 0
+    return Item(name=name, bytes=size, sha256=sha256, path=str(found.path), source=found.source)
 
 
-def _remote_item(repo: str, remote: RemoteFile, options: PullOptions) -> Item:
+def _item(repo: str, remote: RemoteFile, options: PullOptions) -> Item:
+    """Plan a file that a hub offers: a copy that is here, else a download."""
     if not remote.bytes:
         raise PullError(
             f"The hub does not give the size of {remote.name}.", hint="Try another mirror."
         )
+    if copy := local.copy_of(repo, remote, options.progress):
+        return _installed_item(remote.name, copy, remote.sha256)
     done = cache.partial_bytes(repo, remote.etag)
     if fetch.is_complete(repo, remote, options.progress):
         done = remote.bytes

@@ -42,7 +42,9 @@ def pull(
     quants: QuantOptions,
     model: ModelArgument = None,
     vision: Annotated[bool, flag("--vision", "Its vision projector, too.")] = False,
-    source: Annotated[str, option("NAME", "hf, or modelscope: the same files.")] = "hf",
+    source: Annotated[
+        Literal["hf", "modelscope"], option("NAME", "hf, or modelscope: the same files.")
+    ] = "hf",
     refresh: Annotated[bool, flag("--refresh", "Update the catalogue from the hub first.")] = False,
     dry_run: Annotated[bool, flag("--dry-run", "Show the plan, download nothing.")] = False,
     yes: Yes = False,
@@ -61,7 +63,6 @@ def pull(
     from qwenpick.pull import planner
     from qwenpick.pull.refresh import refresh as refresh_catalog
 
-    planner.check_source(source)
     with TerminalUi(yes=yes) as ui:
         if refresh:
             count = refresh_catalog(load(), ui)

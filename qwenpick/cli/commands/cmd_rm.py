@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +16,7 @@ from qwenpick.cli.output import emit, write
 class RemoveDocument(Document, frozen=True, kw_only=True):
     """What `rm --json` prints."""
 
-    removed: tuple[str, ...]
+    removed: tuple[Path, ...]
     bytes: int
 
     def render(self) -> None:

@@ -17,7 +17,7 @@ class VerifyDocument(Document, frozen=True, kw_only=True):
     def render(self) -> None:
         """Write a line a file."""
         for file in self.files:
-            write(f"{file.state:<8} {file.sha256[:12]}...  {file.path}\n")
+            write(f"{file.state:<8} {(file.sha256 or '')[:12]}...  {file.path}\n")
         if not self.files:
             status("No model is installed.")
 
@@ -38,7 +38,13 @@ def verify(quants: QuantOptions, model: ModelArgument = None, as_json: Json = Fa
         raise UsageError(f"{quant} of which model?", hint="Name it: qwenpick verify 9b --q4")
     with TerminalUi() as ui:
         reference = models.installed_reference(model, quant, catalog, ui) if model else None
-        checks = inventory.check(inventory.chosen(reference, catalog), ui)
+        checks = inventory.check(inventory.chosen(reference, catalog), catalog, ui)
+    if unreadable := [str(check.path) for check in checks if check.state == "unreadable"]:
+        for check in checks:
+            status(f"{check.state:<10} {check.path}")
+        raise PullError(
+            f"Cannot read {', '.join(unreadable)}.", hint="Check its permissions, and the disk."
+        )
     if wrong := [check for check in checks if check.state == "wrong"]:
         name = wrong[0].model
         raise PullError(
