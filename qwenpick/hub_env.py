@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from qwenpick import files
 from qwenpick.errors import PullError, UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ ENDPOINT = "https://huggingface.co"
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _LONGEST_PATH, _LONGEST_TOKEN = 1024, 4096
-_TOKEN_FILE_BYTES = 1 << 16
-_SECONDS = (1.0, 3600.0)
-"""The least and the most that a time-out may be."""
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 3600.0
 
 
 def cache_root(environment: Mapping[str, str] | None = None) -> Path:
@@ -34,21 +33,20 @@ def cache_root(environment: Mapping[str, str] | None = None) -> Path:
     Raises:
         UsageError: The variable does not name a folder.
     """
-    values = _environment(environment)
+    values = os.environ if environment is None else environment
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if named := values.get(name):
             return _folder(name, named)
     return _home(values) / "hub"
 
 
-def endpoint(environment: Mapping[str, str] | None = None) -> str:
+def endpoint() -> str:
     """Give the hub's address, without a slash at its end.
 
     Raises:
         PullError: HF_ENDPOINT is not an address.
     """
-    named = _environment(environment).get("HF_ENDPOINT") or ENDPOINT
-    return address("HF_ENDPOINT", named)
+    return address("HF_ENDPOINT", os.environ.get("HF_ENDPOINT") or ENDPOINT)
 
 
 def address(name: str, value: str) -> str:
@@ -57,54 +55,45 @@ def address(name: str, value: str) -> str:
     Raises:
         PullError: It does not.
     """
-    problem = _url_problem(value, ("http", "https"))
-    if problem:
-        raise PullError(
-            f"{name} is not a web address: {problem}.",
-            hint=f"Set it to one such as https://hf-mirror.com, or unset {name}.",
-        )
+    if problem := _url_problem(value, ("http", "https")):
+        raise _unusable(name, f"is not a web address: {problem}", "https://hf-mirror.com")
     return value.rstrip("/")
 
 
-def token(environment: Mapping[str, str] | None = None) -> str | None:
+def token() -> str | None:
     """Give the person's token: HF_TOKEN, else the file that `hf auth login` writes.
 
     Raises:
         PullError: It cannot be read, or holds a character that no token has.
     """
-    values = _environment(environment)
-    if _is_true(values.get("HF_HUB_DISABLE_IMPLICIT_TOKEN")):
+    if _is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN"):
         return None
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        if named := values.get(name, "").strip():
-            return _checked_token(name, named)
-    path_named = values.get("HF_TOKEN_PATH")
-    path = _folder("HF_TOKEN_PATH", path_named) if path_named else _home(values) / "token"
-    name = "HF_TOKEN_PATH" if path_named else str(path)
-    try:
-        if path.exists() and not path.is_file():
-            raise PullError(f"{name} is not a file.", hint="Run: hf auth login, or set HF_TOKEN.")
-        with path.open("rb") as file:
-            text = file.read(_TOKEN_FILE_BYTES).decode("utf-8", "replace").strip()
-    except (FileNotFoundError, NotADirectoryError):
+        if text := os.environ.get(name, "").strip():
+            return _checked_token(name, text)
+    named = os.environ.get("HF_TOKEN_PATH")
+    path = _folder("HF_TOKEN_PATH", named) if named else _home(os.environ) / "token"
+    name = "HF_TOKEN_PATH" if named else str(path)
+    if not os.path.lexists(path):
         return None
-    except OSError as error:
+    try:
+        text = files.read(path, limit=_LONGEST_TOKEN).decode("utf-8", "replace").strip()
+    except UsageError:
         raise PullError(
-            f"Cannot read the token in {path}: {error.strerror}.",
-            hint="Run: hf auth login, or set HF_TOKEN.",
+            f"Cannot read the token in {name}.", hint="Run: hf auth login, or set HF_TOKEN."
         ) from None
     return _checked_token(name, text) if text else None
 
 
-def offline(environment: Mapping[str, str] | None = None) -> bool:
+def offline() -> bool:
     """Tell whether HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids to ask a hub."""
-    values = _environment(environment)
-    return _is_true(values.get("HF_HUB_OFFLINE") or values.get("TRANSFORMERS_OFFLINE"))
+    first = "HF_HUB_OFFLINE"
+    return _is_true(first if os.environ.get(first) else "TRANSFORMERS_OFFLINE")
 
 
 def xet_disabled() -> bool:
     """Tell whether HF_HUB_DISABLE_XET forbids the hub's chunk store."""
-    return _is_true(os.environ.get("HF_HUB_DISABLE_XET"))
+    return _is_true("HF_HUB_DISABLE_XET")
 
 
 def seconds(name: str, default: float) -> float:
@@ -117,10 +106,8 @@ def seconds(name: str, default: float) -> float:
     if named in {"", "0"}:
         return default
     number = float(named) if named.isascii() and named.replace(".", "", 1).isdigit() else 0.0
-    if not _SECONDS[0] <= number <= _SECONDS[1]:
-        raise PullError(
-            f"{name} is not a number of seconds (1 to 3600).", hint=f"Set {name}=30, or unset it."
-        )
+    if not _LEAST_SECONDS <= number <= _MOST_SECONDS:
+        raise _unusable(name, "is not a number of seconds (1 to 3600)", "30")
     return number
 
 
@@ -131,34 +118,26 @@ def check_connection() -> None:
         PullError: Names the variable that cannot be used.
     """
     schemes = ("http", "https", *(("socks5", "socks5h") if find_spec("socksio") else ()))
-    for upper in _PROXIES:
-        for name in (upper.lower(), upper):
-            value = os.environ.get(name)
-            if value and (problem := _url_problem(_with_scheme(value), schemes)):
-                raise PullError(
-                    f"{name} is not the address of a proxy: {problem}.",
-                    hint=f"Set it to one such as http://proxy.example:8080, or unset {name}.",
-                )
-    for name, is_there in (("SSL_CERT_FILE", Path.is_file), ("SSL_CERT_DIR", Path.is_dir)):
-        value = os.environ.get(name)
-        if value and not _safely(is_there, value):
-            kind = "file" if name.endswith("FILE") else "folder"
-            raise PullError(f"{name} names no {kind}.", hint=f"Correct it, or unset {name}.")
-    _check_certificates(os.environ.get("SSL_CERT_FILE"))
+    for name in (*_PROXIES, *(proxy.lower() for proxy in _PROXIES)):
+        value = os.environ.get(name, "")
+        full = value if "://" in value else f"http://{value}"
+        if value and (problem := _url_problem(full, schemes)):
+            problem = f"is not the address of a proxy: {problem}"
+            raise _unusable(name, problem, "http://proxy.example:8080")
+    if (path := os.environ.get("SSL_CERT_FILE")) and not _certifies(path):
+        raise _unusable("SSL_CERT_FILE", "names no file of certificates")
+    if (path := os.environ.get("SSL_CERT_DIR")) and not Path(path).is_dir():
+        raise _unusable("SSL_CERT_DIR", "names no folder")
 
 
-def _check_certificates(path: str | None) -> None:
-    """Check that SSL_CERT_FILE holds certificates."""
-    if not path:
-        return
+def _certifies(path: str) -> bool:
     import ssl
 
     try:
         ssl.create_default_context(cafile=path)
-    except OSError:  # ssl.SSLError is one
-        raise PullError(
-            "SSL_CERT_FILE holds no certificate.", hint="Correct it, or unset SSL_CERT_FILE."
-        ) from None
+    except OSError:  # missing, unreadable, or an ssl.SSLError
+        return False
+    return True
 
 
 def prepare_library() -> None:
@@ -174,12 +153,14 @@ def prepare_library() -> None:
             del os.environ[name]
 
 
-def _environment(given: Mapping[str, str] | None) -> Mapping[str, str]:
-    return os.environ if given is None else given
+def _is_true(name: str) -> bool:
+    return os.environ.get(name, "").upper() in _TRUE
 
 
-def _is_true(value: str | None) -> bool:
-    return (value or "").upper() in _TRUE
+def _unusable(name: str, problem: str, example: str = "") -> PullError:
+    """Say what is wrong with a variable, without what it holds."""
+    hint = f"Set {name}={example}, or unset it." if example else f"Correct it, or unset {name}."
+    return PullError(f"{name} {problem}.", hint=hint)
 
 
 def _home(values: Mapping[str, str]) -> Path:
@@ -212,10 +193,6 @@ def _checked_token(name: str, text: str) -> str:
     return text
 
 
-def _with_scheme(value: str) -> str:
-    return value if "://" in value else f"http://{value}"
-
-
 def _url_problem(value: str, schemes: tuple[str, ...]) -> str:
     """Say why a text is not an address; empty where it is one."""
     try:
@@ -228,10 +205,3 @@ def _url_problem(value: str, schemes: tuple[str, ...]) -> str:
     if not host or not value.isascii() or any(letter.isspace() for letter in value):
         return "its host cannot be read"
     return ""
-
-
-def _safely(is_there: object, value: str) -> bool:
-    try:
-        return bool(is_there(Path(value)))  # type: ignore[operator]
-    except (OSError, ValueError):
-        return False

@@ -89,8 +89,9 @@ def _plan_size(reference: Size, catalog: Catalog, options: PullOptions) -> Plan:
         options.progress.status(f"{error.message} Showing the built-in catalogue's data instead.")
         items = tuple(_part(part, model, options, ask=False) for part in wanted)
     revision = model.revision
-    for item in items:
-        if item.remote and (options.source == "hf" or not _agrees(item, model)):
+    for part, item in zip(wanted, items, strict=True):
+        proved = part.sha256 is not None and part.sha256 == item.sha256
+        if item.remote and (options.source == "hf" or not proved):
             revision = item.remote.commit
     plan = _plan(f"{model.name} {file.quant}", options.source, model.repo, revision, items)
     asked = Asked(
@@ -100,12 +101,6 @@ def _plan_size(reference: Size, catalog: Catalog, options: PullOptions) -> Plan:
         shapes={known.name: known.architecture for known in catalog.models},
     )
     return replace(plan, branch=model.revision, asked=asked)
-
-
-def _agrees(item: Item, model: Model) -> bool:
-    """Tell whether a file of another source is proved to be the catalogue's."""
-    file = next((file for file in model.files if file.name == item.name), model.projector)
-    return file is not None and file.sha256 is not None and file.sha256 == item.sha256
 
 
 def _part(

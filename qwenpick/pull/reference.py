@@ -31,7 +31,6 @@ _HUB_HOSTS = r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/"
 _HUB_PAGE = r"/(?:blob|resolve|tree|raw)/[^/]+"
 _REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 _LONGEST_REPO = 200
-_HEAD_BYTES = 24
 
 
 class Size(Struct, frozen=True, kw_only=True):
@@ -187,17 +186,5 @@ def _gguf(path: Path, text: str) -> Path:
     except OSError as error:
         raise UsageError(f"Cannot read {text}: {error.strerror}.", hint=FORMS) from None
     if path.suffix.casefold() != ".gguf":
-        raise UsageError(f"{text} is not a GGUF model{_beginning(path)}.", hint=FORMS)
+        raise UsageError(f"{text} is not a GGUF model.", hint=FORMS)
     return path
-
-
-def _beginning(path: Path) -> str:
-    """Say what a file starts with, where that can be read."""
-    if not path.is_file():
-        return ""
-    try:
-        with path.open("rb") as file:
-            words = file.read(_HEAD_BYTES).decode(errors="replace").split()
-    except OSError:
-        return ""
-    return f' (it starts with "{words[0]}")' if words and words[0].isprintable() else ""

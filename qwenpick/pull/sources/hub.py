@@ -40,28 +40,30 @@ class _Lfs(Struct, frozen=True):
     oid: Text | None = None
 
 
-class _Sibling(Struct, frozen=True):
-    """A file of a repository."""
+class _File(Struct, frozen=True):
+    """A file: called `rfilename` in a repository, `path` in a tree, which has folders, too."""
 
-    rfilename: Text
+    rfilename: Text = ""
+    path: Text = ""
+    type: Text = "file"
     size: Size | None = None
     lfs: _Lfs | None = None
+
+    def described(self) -> tuple[str, int | None, str | None]:
+        """Give its name, bytes, and sha256 where it is one."""
+        sha256 = (self.lfs.sha256 or self.lfs.oid or "") if self.lfs else ""
+        return (
+            self.rfilename or self.path,
+            self.size,
+            sha256 if _SHA256.fullmatch(sha256) else None,
+        )
 
 
 class _Repository(Struct, frozen=True):
     """The answer about a repository."""
 
     sha: Text | None = None
-    siblings: list[_Sibling] | None = None
-
-
-class _Entry(Struct, frozen=True):
-    """An entry of a tree."""
-
-    path: Text
-    type: Text = "file"
-    size: Size | None = None
-    lfs: _Lfs | None = None
+    siblings: list[_File] | None = None
 
 
 class XetAccess(Struct, frozen=True):
@@ -119,9 +121,7 @@ class Hub:
         """
         url = f"{self.endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}?blobs=true"
         answer, _ = http.get(url, _Repository, what=repo, headers=self._headers)
-        files = [
-            (one.rfilename, one.size, _digest(one.lfs)) for one in answer.siblings or ()
-        ] or self._tree(repo, revision)
+        files = [one.described() for one in answer.siblings or ()] or self._tree(repo, revision)
         return HubListing(commit=_commit(answer.sha, url), files=tuple(files))
 
     def _tree(self, repo: str, revision: str) -> list[tuple[str, int | None, str | None]]:
@@ -129,10 +129,8 @@ class Hub:
         url = f"{self.endpoint}/api/models/{repo}/tree/{quote(revision, safe='')}?recursive=true"
         files: list[tuple[str, int | None, str | None]] = []
         for _ in range(_PAGES):
-            entries, headers = http.get(url, list[_Entry], what=repo, headers=self._headers)
-            files += [
-                (one.path, one.size, _digest(one.lfs)) for one in entries if one.type == "file"
-            ]
+            entries, headers = http.get(url, list[_File], what=repo, headers=self._headers)
+            files += [one.described() for one in entries if one.type == "file"]
             following = _NEXT.search(headers.get("link", ""))
             if not following:
                 return files
@@ -201,12 +199,6 @@ class Hub:
 
     def _url(self, repo: str, revision: str, name: str) -> str:
         return f"{self.endpoint}/{repo}/resolve/{quote(revision, safe='')}/{quote(name)}"
-
-
-def _digest(lfs: _Lfs | None) -> str | None:
-    """Give a large file's sha256, where it is one."""
-    sha256 = (lfs.sha256 or lfs.oid or "") if lfs else ""
-    return sha256 if _SHA256.fullmatch(sha256) else None
 
 
 def _commit(named: str | None, url: str) -> str:
