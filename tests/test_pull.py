@@ -229,7 +229,6 @@ def test_the_catalogue_is_refreshed_from_the_hub(
     table["sizes"] = {"0.8b": table["sizes"]["0.8b"]}
     files = {quant: {"bytes": 9, "exact": False} for quant in ("Q4_K_M", "Q8_0")}
     table["sizes"]["0.8b"]["files"] = files
-    table["divergence"]["size"] = "0.8b"
     hub.add(REPO, hub.files[REPO][FILE], FILE.replace("Q4_K_M", "Q8_0"))
     (tmp_path / "t.json").write_text(json.dumps(table), encoding="utf-8")
     monkeypatch.setenv("QWENPICK_CATALOG", str(tmp_path / "t.json"))

@@ -230,6 +230,14 @@ def test_a_thousand_files_are_verified_in_seconds() -> None:
     assert time.monotonic() - start < 20
 
 
+def test_a_file_that_cannot_be_read_does_not_stop_the_others() -> None:
+    gone, good = install("o/a"), install("o/b", data=DATA + b"b")
+    files_here = inventory.installed(load())
+    gone.resolve().unlink()
+    checks = inventory.check(files_here, load(), Seen())
+    assert {check.path: check.state for check in checks} == {gone: "unreadable", good: "good"}
+
+
 class Bytes:
     """A `plan.Source` that has one file."""
 
