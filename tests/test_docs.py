@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 NO_VARIABLES = {
-    "COMMAND_CLASS", "CUDA", "FILE", "GET", "GGML_NO_BACKTRACE", "O_NONBLOCK", "PCI_BUS_ID", "PIL",
-    "TRUE", "VULKAN", "YES",
+    "COMMAND_CLASS", "CUDA", "FILE", "GET", "GGML_NO_BACKTRACE", "HEAD", "O_NONBLOCK", "PCI_BUS_ID",
+    "PIL", "TRUE", "VULKAN", "YES",
 }  # fmt: skip
 """Other words in capitals in modules that read the environment, and what is set for children."""
 READ_BY_LIBRARIES = {
