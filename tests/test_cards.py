@@ -33,7 +33,11 @@ def test_every_card_has_its_figures_and_their_source() -> None:
     assert len({card.name for card in table}) == len(table)
     for card in table:
         assert card.memory is None or card.memory >= GIB, card
-        assert 10e9 < card.bandwidth < 10e12, card  # a Raspberry Pi 5 has 17 GB/s
+        if card.vendor in {"arm", "android"}:  # boards and phones: often nobody says
+            assert card.bandwidth is None or 10e9 < card.bandwidth < 100e9, card
+        else:
+            assert card.bandwidth is not None, card
+            assert 20e9 < card.bandwidth < 10e12, card
         assert "https://" in card.source, card
 
 
